@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format lock bench
+PYTHON ?= python3
+BIN := .venv/bin
+DOCS ?=
+
+help:    ## Say what each target does
+	@grep -E '^[a-z]+: +.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# Pinned and hashed, and naming no package index, so that they install from whichever one is configured.
+.venv/.run: pyproject.toml requirements/run.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/.ready: .venv/.run requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+setup: .venv/.ready  ## Create .venv with everything a developer needs
+
+run: .venv/.run  ## Run the document pipeline over the distributions installed in .venv, or over DOCS=folder
+	$(BIN)/dramaturg ingest $(if $(DOCS),"$(DOCS)",--installed) --data var
+
+format: .venv/.ready  ## Rewrite the code in the house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+check: .venv/.ready  ## Everything that can be known without running the code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/vulture
+	$(BIN)/codespell
+
+test: .venv/.ready  ## Run the tests and measure their coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lock: .venv/.ready  ## Resolve the requirements files anew (needs uv on the PATH)
+	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements/dev.txt
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --constraint requirements/dev.txt --output-file requirements/run.txt

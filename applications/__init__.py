@@ -1,0 +1,1 @@
+"""Ready-made pipelines, built on the public API alone."""

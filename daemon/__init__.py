@@ -1,0 +1,1 @@
+"""How it is run: configuration and the command line."""

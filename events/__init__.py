@@ -1,0 +1,16 @@
+"""What happened: the vocabulary of events, and the log that keeps them."""
+
+from .errors import DramaturgError
+from .event import Event, UnknownEvent
+from .fold import Fold
+from .registry import DataError, Registry, TagTakenError
+
+__all__ = [
+    "DataError",
+    "DramaturgError",
+    "Event",
+    "Fold",
+    "Registry",
+    "TagTakenError",
+    "UnknownEvent",
+]

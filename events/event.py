@@ -1,0 +1,65 @@
+"""What an event is: a frozen record under a tag that never changes."""
+
+from typing import Any, ClassVar, dataclass_transform
+
+import msgspec
+
+
+@dataclass_transform(
+    frozen_default=True,
+    field_specifiers=(msgspec.field,),
+)
+class EventType(msgspec.StructMeta):
+    """Takes the class arguments `tag`, `version` and `closes` of an event.
+
+    msgspec's own metaclass refuses arguments it does not know, so they are
+    taken off before it sees them.
+    """
+
+    def __new__(  # noqa: PLR0913 - the signature is the class statement's
+        cls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        tag: str = "",
+        version: int = 1,
+        closes: bool = False,
+        **config: Any,
+    ) -> "EventType":
+        """Create the class; the arguments become its class attributes."""
+        namespace.update(tag=tag, version=version, closes=closes)
+        return super().__new__(cls, name, bases, namespace, **config)
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, metaclass=EventType):
+    """Something that happened, as it is kept in the log.
+
+    Subclasses name a stable `tag` and a schema `version`::
+
+        class Opened(Event, tag="breaker.opened", version=1):
+            retry_at_us: int
+
+    A class may be renamed or moved, its tag never. An event whose class says
+    `closes=True` ends its stream: the log then counts the stream as closed and
+    start-up no longer reads it. A later event of another class opens it again.
+    Instances are outside the garbage collector's sight, so fields hold plain
+    values and immutable containers of them (never a cycle).
+    """
+
+    tag: ClassVar[str]
+    version: ClassVar[int]
+    closes: ClassVar[bool]
+
+
+class UnknownEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event whose tag nobody registered, or whose version is from the future.
+
+    It is kept, shown and skipped by readers; an actor that finds one in its own
+    stream refuses to recover (see `UnknownTagError`).
+    """
+
+    tag: str
+    version: int
+    data: bytes
+    """The stored JSON document, byte for byte."""

@@ -1,0 +1,193 @@
+"""The words in which one speaks to a log: appends, contexts, recorded events."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ..event import Event, UnknownEvent
+from .errors import LogError
+
+
+class StreamAppend(msgspec.Struct, frozen=True, gc=False):
+    """Events for one stream, which must stand at version `expected` (0: new)."""
+
+    stream: str
+    expected: int
+    events: tuple[Event, ...]
+
+
+class IdempotencyKey(msgspec.Struct, frozen=True, gc=False):
+    """A key that can be used once per scope until it expires, kept with the append."""
+
+    scope: str
+    key: str
+    stream: str
+    expires_us: int | None = None
+    """Wall time in microseconds; None: never."""
+
+
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """Who decided an append, when and why; it stands on each of its events."""
+
+    at_us: int
+    """When it was decided, wall time in microseconds."""
+    by: str = ""
+    """The principal."""
+    owner: str = ""
+    """Whose data it is."""
+    corr: str = ""
+    """The correlation id."""
+    cause: tuple[str, int] | None = None
+    """Stream and version of the event that led to this."""
+
+
+class Appended(msgspec.Struct, frozen=True, gc=False):
+    """A durable append: where its first event stands and when it was committed."""
+
+    position: int
+    committed_us: int
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    """What is known of a recorded event besides its data. Times in microseconds."""
+
+    v: int
+    at: int
+    committed: int
+    by: str = ""
+    owner: str = ""
+    corr: str = ""
+    cause: tuple[str, int] | None = None
+    node: str = ""
+    epoch: int = 0
+
+
+class Recorded(msgspec.Struct, frozen=True, gc=False):
+    """An event as it stands in the log."""
+
+    position: int
+    stream: str
+    version: int
+    event: Event | UnknownEvent
+    header: Header
+
+
+class StreamHead(msgspec.Struct, frozen=True, gc=False):
+    """Where a stream ends: its kind is its name up to the first slash."""
+
+    stream: str
+    kind: str
+    version: int
+    position: int
+    open: bool
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False):
+    """The state of a stream after `version`, folded by `fold_version` of the code."""
+
+    stream: str
+    version: int
+    position: int
+    fold_version: int
+    state: bytes
+
+
+Done = Callable[[Appended | LogError], None]
+"""Called once on the loop when an append is durable or has failed."""
+
+
+class Incarnation:
+    """One life of a writing actor; once revoked, its queued appends are refused."""
+
+    __slots__ = ("revoked",)
+
+    def __init__(self) -> None:
+        self.revoked = False
+
+
+class EventLog(Protocol):
+    """The asynchronous face of a log. All methods are for the loop's thread.
+
+    Reads return pages that never hold a transaction open between them.
+    """
+
+    epoch: int
+    """Counts the openings of this log for writing."""
+    node: str
+    position: int
+    """The last durable position; 0: empty."""
+    available: bool
+    """False while the log cannot be written."""
+
+    def submit(
+        self,
+        streams: Sequence[StreamAppend],
+        context: Context,
+        done: Done,
+        *,
+        keys: Sequence[IdempotencyKey] = (),
+        incarnation: Incarnation | None = None,
+    ) -> None:
+        """Queue an append, wholly or not at all; never blocks. `done` is called later."""
+        ...
+
+    async def append(
+        self,
+        streams: Sequence[StreamAppend],
+        context: Context | None = None,
+        *,
+        keys: Sequence[IdempotencyKey] = (),
+    ) -> Appended:
+        """Append and wait until it is durable. Raises `LogError`s."""
+        ...
+
+    async def read(
+        self,
+        after: int = 0,
+        until: int | None = None,
+        *,
+        limit: int = 1000,
+    ) -> list[Recorded]:
+        """Read at most `limit` events of all streams with after < position <= until."""
+        ...
+
+    async def read_stream(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+    ) -> list[Recorded]:
+        """Read the events of one stream with after < version <= until."""
+        ...
+
+    async def head(self, stream: str) -> StreamHead | None:
+        """Return where a stream ends, None if it never began."""
+        ...
+
+    async def open_streams(self, prefix: str = "") -> list[StreamHead]:
+        """List the streams whose last event did not close them, by name."""
+        ...
+
+    async def key_stream(self, scope: str, key: str) -> str | None:
+        """Return the stream that used an idempotency key, None if it is free."""
+        ...
+
+    async def snapshot(
+        self,
+        stream: str,
+        fold_version: int,
+        *,
+        at_version: int | None = None,
+    ) -> Snapshot | None:
+        """Return the newest snapshot at or before `at_version`."""
+        ...
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Queue a snapshot; it is written with a later group and may be lost."""
+        ...
+
+    def on_availability(self, listener: Callable[[bool], None]) -> None:
+        """Call `listener` on the loop when the log fails (False) and recovers (True)."""
+        ...

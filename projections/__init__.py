@@ -1,0 +1,1 @@
+"""What it means: folds over the log, read models and time travel."""

@@ -1,0 +1,3 @@
+"""Supervised, event-sourced actors for asyncio that keep unreliable work reliable."""
+
+__all__: list[str] = []
