@@ -16,7 +16,7 @@ class EventType(msgspec.StructMeta):
     taken off before it sees them.
     """
 
-    def __new__(  # noqa: PLR0913 - the signature is the class statement's
+    def __new__(  # noqa: PLR0913, PYI034 - the signature is the class statement's
         cls,
         name: str,
         bases: tuple[type, ...],
