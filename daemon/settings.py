@@ -1,0 +1,91 @@
+"""What can be set, from a TOML file and the environment.
+
+A value is looked for in the environment first (`DRAMATURG_DOCUMENTS_CONCURRENCY`
+for `concurrency` in the table `[documents]`), then in the file, then here.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .errors import UsageError
+
+FILE_NAME = "dramaturg.toml"
+PREFIX = "DRAMATURG_"
+
+
+class DocumentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The table `[documents]`: how the document pipeline runs."""
+
+    concurrency: int = 16
+    """Items in flight, at least 1."""
+    size_max_bytes: int = 50_000_000
+    """A larger file is refused."""
+    graph_timeout_s: float = 5.0
+    """One attempt at writing a document to the graph takes no longer."""
+    redrive_s: float = 2.0
+    """How often dead letters that may succeed now are tried again."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        for name, least in (
+            ("concurrency", 1),
+            ("size_max_bytes", 1),
+            ("graph_timeout_s", 0.001),
+            ("redrive_s", 0.001),
+        ):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that a file or the environment can set."""
+
+    documents: DocumentSettings = DocumentSettings()
+
+
+def load_settings(
+    environment: Mapping[str, str],
+    file: Path | None = None,
+) -> Settings:
+    """Read the settings; `file` defaults to `dramaturg.toml` here, if there is one.
+
+    Raises `UsageError` naming the file or variable whose value cannot be used.
+    """
+    table = _read(file or Path(FILE_NAME), needed=file is not None)
+    for field in msgspec.structs.fields(Settings):
+        _overlay(table, field.name, field.type, environment)
+    try:
+        return msgspec.convert(table, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"the settings cannot be used: {error}; correct {FILE_NAME} or the "
+            f"variable {PREFIX}...",
+        ) from error
+
+
+def _read(file: Path, *, needed: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if not needed:
+            return {}
+        raise UsageError(f"there is no settings file {file}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"the settings file {file} cannot be read: {error}") from error
+
+
+def _overlay(
+    table: dict[str, Any],
+    name: str,
+    kind: type[msgspec.Struct],
+    environment: Mapping[str, str],
+) -> None:
+    for field in msgspec.structs.fields(kind):
+        value = environment.get(f"{PREFIX}{name}_{field.name}".upper())
+        section: object = table.setdefault(name, {})
+        if value is not None and isinstance(section, dict):
+            section[field.name] = value

@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from dramaturg.daemon.errors import UsageError
+from dramaturg.daemon.settings import Settings, load_settings
+
+
+def test_without_a_file_and_variables_the_defaults_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert load_settings({}) == Settings()
+
+
+def test_the_file_of_the_current_folder_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dramaturg.toml").write_text("[documents]\nconcurrency = 3\n")
+
+    assert load_settings({}).documents.concurrency == 3
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("[documents]\nconcurrency = 3\nsize_max_bytes = 9\n")
+
+    settings = load_settings({"DRAMATURG_DOCUMENTS_CONCURRENCY": "4"}, file)
+
+    assert settings.documents.concurrency == 4
+    assert settings.documents.size_max_bytes == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[documents]\nconcurency = 3\n", "concurency"),
+        ("[documents]\nconcurrency = 0\n", "at least 1"),
+        ("[documents]\nconcurrency = 'many'\n", "concurrency"),
+        ("documents = 3\n", "documents"),
+        ("[documents\n", "own.toml"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(text)
+
+    with pytest.raises(UsageError, match=message):
+        load_settings({}, file)
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no settings file .*gone.toml"):
+        load_settings({}, tmp_path / "gone.toml")
