@@ -1,0 +1,1 @@
+"""The actor runtime: cells, references, mailboxes and supervision."""
