@@ -1,0 +1,5 @@
+"""Circuit breakers: calls to a failing dependency are refused until it recovers."""
+
+from .errors import BreakerOpenError
+
+__all__ = ["BreakerOpenError"]
