@@ -31,6 +31,9 @@ class PlannedStep(msgspec.Struct, frozen=True, gc=False):
     """Once it is done there is no way back, only forward."""
     in_doubt: InDoubt = "compensate"
     timeout_s: float = 30.0
+    """How long one attempt of it, or of its compensation, may take."""
+    attempts_max: int = 1
+    """How often it is tried before the pivot; after it, the coordinator's limit holds."""
 
 
 class Began(Event, tag="transaction.began"):
@@ -70,7 +73,7 @@ class StepFailed(Event, tag="transaction.step_failed"):
     message: str
     at_us: int
     retry_at_us: int | None = None
-    """When it is tried again, with the drawn delay; None: it is not."""
+    """When it is tried again, with the drawn delay; None: it is not tried again."""
 
 
 class StepDoubted(Event, tag="transaction.step_doubted"):

@@ -1,0 +1,1 @@
+"""Transactions over several resources: all steps happen, or none, or it shows."""
