@@ -27,6 +27,7 @@ from .errors import (
     StaleWriterError,
     VersionConflictError,
 )
+from .memory import MemoryLog
 
 __all__ = [
     "AppendRejectedError",
@@ -45,6 +46,7 @@ __all__ = [
     "LogLockedError",
     "LogNotFoundError",
     "LogUnavailableError",
+    "MemoryLog",
     "OutcomeUnknownError",
     "Recorded",
     "Snapshot",

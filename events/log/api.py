@@ -49,8 +49,11 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     committed_us: int
 
 
-class Header(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a recorded event besides its data. Times in microseconds."""
+class Header(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What is known of a recorded event besides its data. Times in microseconds.
+
+    In the file, members that are empty here are left out.
+    """
 
     v: int
     at: int
@@ -98,7 +101,12 @@ Done = Callable[[Appended | LogError], None]
 
 
 class Incarnation:
-    """One life of a writing actor; once revoked, its queued appends are refused."""
+    """One life of a writing actor; once revoked, its queued appends are refused.
+
+    The log revokes it itself when it rejects one of its appends, because what was
+    decided afterwards stood on events that never were. A taken idempotency key is
+    no such case: an answer to the asker, it leaves the incarnation as it was.
+    """
 
     __slots__ = ("revoked",)
 
@@ -119,6 +127,12 @@ class EventLog(Protocol):
     """The last durable position; 0: empty."""
     available: bool
     """False while the log cannot be written."""
+    congested: bool
+    """True while too many events wait to be written: take on no new work.
+
+    It turns True at the log's limit and False again at half of it. `append`
+    waits meanwhile; `submit` still accepts, so that a turn can end.
+    """
 
     def submit(
         self,
@@ -129,7 +143,11 @@ class EventLog(Protocol):
         keys: Sequence[IdempotencyKey] = (),
         incarnation: Incarnation | None = None,
     ) -> None:
-        """Queue an append, wholly or not at all; never blocks. `done` is called later."""
+        """Queue an append, wholly or not at all; never blocks, never raises.
+
+        `done` is called on the loop later, never from within this call, in the
+        order of submission among appends that were queued.
+        """
         ...
 
     async def append(
@@ -188,6 +206,24 @@ class EventLog(Protocol):
         """Queue a snapshot; it is written with a later group and may be lost."""
         ...
 
-    def on_availability(self, listener: Callable[[bool], None]) -> None:
-        """Call `listener` on the loop when the log fails (False) and recovers (True)."""
+    def on_availability(
+        self,
+        listener: Callable[[bool], None],
+    ) -> Callable[[], None]:
+        """Call `listener` on the loop when the log fails (False) and recovers (True).
+
+        It is called before the appends that the failure refused are told. The
+        function returned takes the listener off again; so it does below.
+        """
+        ...
+
+    def on_congestion(self, listener: Callable[[bool], None]) -> Callable[[], None]:
+        """Call `listener` on the loop when `congested` changes."""
+        ...
+
+    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Call `listener` on the loop with the last durable position, once per group.
+
+        It is called after the `done` of the group's appends.
+        """
         ...

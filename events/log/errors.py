@@ -40,6 +40,12 @@ class KeyTakenError(AppendRejectedError):
 class StaleWriterError(AppendRejectedError):
     """The append came from a failed incarnation of an actor."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "an earlier append of this incarnation was refused, or it was revoked: "
+            "read the streams again and start a new incarnation",
+        )
+
 
 class EncodingError(AppendRejectedError):
     """An event holds something that JSON cannot (NaN, infinity, 2^53 and more)."""

@@ -1,0 +1,174 @@
+"""Turns an event into the JSON that is kept, and refuses what JSON would change."""
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+from msgspec import inspect
+
+from ..event import Event
+from ..registry import Registry
+from .errors import EncodingError
+
+INT_LIMIT = 2**53
+"""From here on a reader that knows only doubles would see another number."""
+
+Check = Callable[[Event], None]
+
+_JSON = msgspec.json.Encoder()
+_PLAIN = (
+    inspect.NoneType,
+    inspect.BoolType,
+    inspect.StrType,
+    inspect.BytesType,
+    inspect.DateTimeType,
+    inspect.DateType,
+    inspect.TimeType,
+    inspect.TimeDeltaType,
+    inspect.UUIDType,
+    inspect.DecimalType,
+    inspect.EnumType,
+    inspect.LiteralType,
+)
+"""Types whose values never become a JSON number that could be wrong."""
+
+
+class EventEncoder:
+    """Encodes the events of a registry on the loop, a microsecond or less each.
+
+    msgspec writes NaN and infinity as `null` and integers of any size, so that
+    they would come back as something else. Which fields could hold such numbers is
+    worked out once per class; an event is then tested by a comparison per field.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._checks = {cls: _check_of(cls) for cls in registry.classes.values()}
+
+    def encode(self, event: Event) -> bytes:
+        """Return the event's data as a JSON document.
+
+        Raises `EncodingError` for classes outside the registry and for values
+        that could not be read back as they are.
+        """
+        try:
+            check = self._checks[type(event)]
+        except KeyError:
+            raise EncodingError(
+                f"{type(event).__qualname__} is not registered with this log: "
+                "add the class to its registry",
+            ) from None
+        try:
+            if check is not None:
+                check(event)
+            return _JSON.encode(event)
+        except (TypeError, ValueError, msgspec.MsgspecError) as error:
+            raise EncodingError(
+                f"{type(event).__qualname__} cannot be kept as JSON: {error}",
+            ) from error
+
+
+def _check_of(cls: type[Event]) -> Check | None:
+    """Compile the test of a class: None if no field can hold a number."""
+    integers: list[str] = []
+    floats: list[str] = []
+    others: list[str] = []
+    for name, kind in _field_types(cls):
+        if isinstance(kind, inspect.IntType):
+            integers.append(name)
+        elif isinstance(kind, inspect.FloatType):
+            floats.append(name)
+        elif not _is_plain(kind):
+            others.append(name)
+    checks = [
+        *(_check_integer(name) for name in integers),
+        *(_check_float(name) for name in floats),
+        *(_check_nested(name) for name in others),
+    ]
+    if len(checks) <= 1:
+        return checks[0] if checks else None
+
+    def check_all(event: Event) -> None:
+        for check in checks:
+            check(event)
+
+    return check_all
+
+
+def _field_types(cls: type[Event]) -> Iterable[tuple[str, inspect.Type]]:
+    info = cast("inspect.StructType", inspect.type_info(cls))
+    return [(field.name, field.type) for field in info.fields]
+
+
+def _is_plain(kind: inspect.Type) -> bool:
+    if isinstance(kind, _PLAIN):
+        return True
+    if isinstance(kind, inspect.UnionType):
+        return all(map(_is_plain, kind.types))
+    if isinstance(kind, inspect.VarTupleType | inspect.CollectionType):
+        return _is_plain(kind.item_type)
+    if isinstance(kind, inspect.TupleType):
+        return all(map(_is_plain, kind.item_types))
+    if isinstance(kind, inspect.DictType):
+        return _is_plain(kind.key_type) and _is_plain(kind.value_type)
+    return False
+
+
+def _check_integer(name: str) -> Check:
+    get = operator.attrgetter(name)
+
+    def check(event: Event) -> None:
+        if not -INT_LIMIT < get(event) < INT_LIMIT:
+            raise ValueError(f"{name} is {get(event)}, its size must be below 2**53")
+
+    return check
+
+
+def _check_float(name: str) -> Check:
+    get = operator.attrgetter(name)
+    infinity = float("inf")
+
+    def check(event: Event) -> None:
+        if not -infinity < get(event) < infinity:
+            raise ValueError(f"{name} is {get(event)}, which JSON cannot say")
+
+    return check
+
+
+def _check_nested(name: str) -> Check:
+    get = operator.attrgetter(name)
+
+    def check(event: Event) -> None:
+        _check_value(get(event), name)
+
+    return check
+
+
+def _check_value(value: Any, where: str) -> None:
+    """Test whatever stands in a field that may hold numbers somewhere."""
+    if isinstance(value, bool | str | bytes | None):
+        return
+    if isinstance(value, int):
+        if not -INT_LIMIT < value < INT_LIMIT:
+            raise ValueError(f"{where} is {value}, its size must be below 2**53")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}, which JSON cannot say")
+    else:
+        for name, item in _items(value):
+            _check_value(item, f"{where}{name}")
+
+
+def _items(value: Any) -> Iterable[tuple[str, Any]]:
+    """List what a container holds, with a name for each item."""
+    if isinstance(value, dict):
+        pairs = cast("Mapping[Any, Any]", value).items()
+        yield from ((" (a key)", key) for key, _ in pairs)
+        yield from ((f"[{key!r}]", item) for key, item in pairs)
+    elif isinstance(value, tuple | list | set | frozenset):
+        items = cast("Iterable[Any]", value)
+        yield from ((f"[{index}]", item) for index, item in enumerate(items))
+    elif isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+        yield from ((f".{name}", getattr(value, name)) for name in names)

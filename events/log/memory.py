@@ -1,0 +1,302 @@
+"""A log in memory: the twin of the real one for tests, with its faults on command."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from ..registry import Registry
+from .api import (
+    Appended,
+    Context,
+    Done,
+    IdempotencyKey,
+    Incarnation,
+    Recorded,
+    Snapshot,
+    StreamAppend,
+    StreamHead,
+)
+from .encoding import EventEncoder
+from .errors import (
+    AppendRejectedError,
+    LogError,
+    LogUnavailableError,
+    OutcomeUnknownError,
+    StaleWriterError,
+)
+from .listeners import Listeners
+from .memory_store import MemoryStore
+from .outcomes import Outcome, appended, deliver
+from .pending import Pending, encoded
+
+
+class MemoryLog:
+    """An `EventLog` that keeps everything in memory and answers on the loop.
+
+    Every tick's appends are one group, committed a moment after they were
+    submitted. A test can `hold` commits back, make the log `fail` and `recover`,
+    and go on with what was committed after a crash by `reopened`. Use it as it is
+    or by `async with`. `now_us` is the wall clock in microseconds.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        node: str = "",
+        unwritten_max: int = 20_000,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._registry = registry
+        self._encoder = EventEncoder(registry)
+        self._now_us = now_us
+        self._unwritten = 0
+        self._unwritten_max = unwritten_max
+        self._pending: deque[Pending] = deque()
+        self._held = False
+        self._scheduled = False
+        self._availability: Listeners[bool] = Listeners()
+        self._congestion: Listeners[bool] = Listeners()
+        self._commits: Listeners[int] = Listeners()
+        self.node = node
+        self.congested = False
+        self._open(MemoryStore())
+
+    def _open(self, store: MemoryStore) -> None:
+        self._store = store
+        store.epoch += 1
+        self.epoch = store.epoch
+        self.position = len(store.rows)
+        self.available = True
+
+    async def __aenter__(self) -> Self:
+        """Return the log; there is nothing to open."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what is queued, and refuse whatever comes later."""
+        if self.available:
+            self.release()
+        self.available = False
+
+    # What a test does to it
+
+    def hold(self) -> None:
+        """Let appends queue up from now on, as on a disk that does not answer."""
+        self._held = True
+
+    def release(self, appends: int | None = None) -> None:
+        """Commit what is queued; or its first `appends` alone, and go on holding."""
+        if appends is None:
+            self._held = False
+        self._commit(len(self._pending) if appends is None else appends)
+
+    def fail(self, *, unknown: bool = False, written: bool = False) -> None:
+        """Make the log unavailable and refuse everything that is queued.
+
+        With `unknown` the queued appends get an `OutcomeUnknownError`, as if the
+        disk had failed in their commit; with `written` they are there all the same.
+        """
+        if written:
+            for pending in self._pending:
+                self._apply(pending)
+        refused: list[Outcome] = []
+        for pending in self._pending:
+            cls = OutcomeUnknownError if unknown else LogUnavailableError
+            error = cls("the log was made to fail")
+            pending.revoke_after(error)
+            refused.append((pending.done, error))
+        self._pending.clear()
+        self._unwritten = 0
+        self.available = False
+        self._availability.tell(self.available)
+        self._settle(refused, self.position)
+
+    def recover(self) -> None:
+        """Make the log available again, in its next epoch."""
+        self._open(self._store)
+        self._availability.tell(self.available)
+
+    def reopened(self) -> "MemoryLog":
+        """Return a log over what is committed, as after a crash; this one is dead."""
+        twin = MemoryLog(
+            self._registry,
+            node=self.node,
+            unwritten_max=self._unwritten_max,
+            now_us=self._now_us,
+        )
+        twin._open(self._store)
+        self._pending.clear()
+        self.available = False
+        return twin
+
+    # Writing
+
+    def submit(
+        self,
+        streams: Sequence[StreamAppend],
+        context: Context,
+        done: Done,
+        *,
+        keys: Sequence[IdempotencyKey] = (),
+        incarnation: Incarnation | None = None,
+    ) -> None:
+        """Queue an append; see `EventLog.submit`."""
+        loop = asyncio.get_running_loop()
+        if not self.available:
+            error = LogUnavailableError("the log is closed or was made to fail")
+            if incarnation is not None:
+                incarnation.revoked = True
+            loop.call_soon(deliver, loop, ((done, error),))
+            return
+        pending = encoded(
+            self._encoder,
+            streams,
+            context,
+            done,
+            keys=keys,
+            incarnation=incarnation,
+        )
+        self._pending.append(pending)
+        self._unwritten += pending.size
+        if self._unwritten >= self._unwritten_max and not self.congested:
+            self.congested = True
+            loop.call_soon(self._congestion.tell, self.congested)
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush)
+
+    async def append(
+        self,
+        streams: Sequence[StreamAppend],
+        context: Context | None = None,
+        *,
+        keys: Sequence[IdempotencyKey] = (),
+    ) -> Appended:
+        """Append and wait until it is committed; see `EventLog.append`."""
+        context = context or Context(at_us=self._now_us())
+        return await appended(self, streams, context, keys)
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; see `EventLog.save_snapshot`."""
+        if self.available:
+            self._store.save_snapshot(snapshot)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if not self._held:
+            self._commit(len(self._pending))
+
+    def _commit(self, appends: int) -> None:
+        outcomes: list[Outcome] = []
+        for _ in range(min(appends, len(self._pending))):
+            pending = self._pending.popleft()
+            self._unwritten -= pending.size
+            outcomes.append((pending.done, self._apply(pending)))
+        self._settle(outcomes, len(self._store.rows))
+
+    def _apply(self, pending: Pending) -> Appended | LogError:
+        try:
+            if pending.refused is not None:
+                raise pending.refused
+            if pending.revoked:
+                raise StaleWriterError
+            return self._store.apply(pending, self._now_us(), self.node)
+        except AppendRejectedError as error:
+            pending.revoke_after(error)
+            return error
+
+    def _settle(self, outcomes: list[Outcome], position: int) -> None:
+        """Tell those who wait, on the loop and later."""
+        if not outcomes:
+            return
+        loop = asyncio.get_running_loop()
+        loop.call_soon(deliver, loop, outcomes)
+        if position != self.position:
+            self.position = position
+            loop.call_soon(self._commits.tell, position)
+        if self.congested and self._unwritten <= self._unwritten_max // 2:
+            self.congested = False
+            loop.call_soon(self._congestion.tell, self.congested)
+
+    # Reading
+
+    async def read(
+        self,
+        after: int = 0,
+        until: int | None = None,
+        *,
+        limit: int = 1000,
+    ) -> list[Recorded]:
+        """Read a page of all streams; see `EventLog.read`."""
+        end = self.position if until is None else min(until, self.position)
+        last = min(end, after + limit)
+        return [self._recorded(position) for position in range(after + 1, last + 1)]
+
+    async def read_stream(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+    ) -> list[Recorded]:
+        """Read one stream; see `EventLog.read_stream`."""
+        positions = self._store.positions.get(stream, [])[after:until]
+        return [self._recorded(position) for position in positions]
+
+    def _recorded(self, position: int) -> Recorded:
+        row = self._store.rows[position - 1]
+        event = self._registry.decode(row.event.tag, row.header.v, row.data)
+        return Recorded(position, row.stream, row.version, event, row.header)
+
+    async def head(self, stream: str) -> StreamHead | None:
+        """Return where a stream ends; see `EventLog.head`."""
+        return self._store.head(stream)
+
+    async def open_streams(self, prefix: str = "") -> list[StreamHead]:
+        """List the open streams by name; see `EventLog.open_streams`."""
+        names = sorted(n for n in self._store.positions if n.startswith(prefix))
+        heads = map(self._store.head, names)
+        return [head for head in heads if head is not None and head.open]
+
+    async def key_stream(self, scope: str, key: str) -> str | None:
+        """Return the stream that used a key; see `EventLog.key_stream`."""
+        return self._store.key_stream(scope, key, self._now_us())
+
+    async def snapshot(
+        self,
+        stream: str,
+        fold_version: int,
+        *,
+        at_version: int | None = None,
+    ) -> Snapshot | None:
+        """Return the newest snapshot; see `EventLog.snapshot`."""
+        version = len(self._store.positions.get(stream, ()))
+        if at_version is not None:
+            version = min(version, at_version)
+        return self._store.snapshot(stream, fold_version, version)
+
+    # Being told
+
+    def on_availability(
+        self,
+        listener: Callable[[bool], None],
+    ) -> Callable[[], None]:
+        """Be told of failure and recovery; see `EventLog.on_availability`."""
+        return self._availability.add(listener)
+
+    def on_congestion(self, listener: Callable[[bool], None]) -> Callable[[], None]:
+        """Be told of the limit of unwritten events; see `EventLog.on_congestion`."""
+        return self._congestion.add(listener)
+
+    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
+        """Be told of durable positions; see `EventLog.on_commit`."""
+        return self._commits.add(listener)

@@ -1,0 +1,146 @@
+"""What a log in memory has instead of a disk."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..event import Event
+from .api import (
+    Appended,
+    Header,
+    IdempotencyKey,
+    Snapshot,
+    StreamAppend,
+    StreamHead,
+)
+from .document import encode_header
+from .errors import EncodingError, KeyTakenError, VersionConflictError
+from .pending import Pending
+
+SNAPSHOTS_KEPT = 4
+"""So many are kept of each stream, the newest; older ones go."""
+
+
+class MemoryRow(msgspec.Struct, frozen=True, gc=False):
+    """One event as it is kept."""
+
+    stream: str
+    version: int
+    event: type[Event]
+    data: bytes
+    header: Header
+
+
+class MemoryStore:
+    """Rows, streams, keys and snapshots; outlives the log that writes them."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.committed_us = 0
+        self.rows: list[MemoryRow] = []
+        self.positions: dict[str, list[int]] = {}
+        """The positions of each stream's events."""
+        self._keys: dict[tuple[str, str], IdempotencyKey] = {}
+        self._snapshots: dict[str, list[Snapshot]] = {}
+
+    def apply(self, pending: Pending, now_us: int, node: str) -> Appended:
+        """Write an append wholly, or raise an `AppendRejectedError`."""
+        committed_us = max(now_us, self.committed_us)
+        context = pending.context
+        self._check_versions(pending.streams)
+        self._check_keys(pending.keys, committed_us)
+        header = Header(
+            v=1,
+            at=context.at_us,
+            committed=committed_us,
+            by=context.by,
+            owner=context.owner,
+            corr=context.corr,
+            cause=context.cause,
+            node=node,
+            epoch=self.epoch,
+        )
+        encode_header(header)
+        self.committed_us = committed_us
+        self._keys.update({(key.scope, key.key): key for key in pending.keys})
+        first = len(self.rows) + 1
+        for append, encoded in zip(pending.streams, pending.datas, strict=True):
+            positions = self.positions.setdefault(append.stream, [])
+            for event, data in zip(append.events, encoded, strict=True):
+                row = MemoryRow(
+                    append.stream,
+                    len(positions) + 1,
+                    type(event),
+                    data,
+                    msgspec.structs.replace(header, v=event.version),
+                )
+                self.rows.append(row)
+                positions.append(len(self.rows))
+        return Appended(min(first, len(self.rows)), committed_us)
+
+    def _check_versions(self, streams: Sequence[StreamAppend]) -> None:
+        heads: dict[str, int] = {}
+        for append in streams:
+            name = append.stream
+            if not name or "\0" in name or not _is_text(name):
+                raise EncodingError(f"{name!r} cannot be the name of a stream")
+            head = heads.get(name, len(self.positions.get(name, ())))
+            if head != append.expected:
+                raise VersionConflictError(name, append.expected, head)
+            heads[name] = head + len(append.events)
+
+    def _check_keys(self, keys: Sequence[IdempotencyKey], now_us: int) -> None:
+        wanted: dict[tuple[str, str], str] = {}
+        for key in keys:
+            name = key.scope, key.key
+            taken = self.key_stream(key.scope, key.key, now_us) or wanted.get(name)
+            if taken is not None:
+                raise KeyTakenError(key.scope, key.key, taken)
+            wanted[name] = key.stream
+
+    def head(self, stream: str) -> StreamHead | None:
+        """Return where a stream ends."""
+        positions = self.positions.get(stream)
+        if not positions:
+            return None
+        return StreamHead(
+            stream=stream,
+            kind=stream.partition("/")[0],
+            version=len(positions),
+            position=positions[-1],
+            open=not self.rows[positions[-1] - 1].event.closes,
+        )
+
+    def key_stream(self, scope: str, key: str, now_us: int) -> str | None:
+        """Return the stream that holds a key which has not expired."""
+        known = self._keys.get((scope, key))
+        if known is None or (known.expires_us or now_us + 1) <= now_us:
+            return None
+        return known.stream
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of one with the same version and fold."""
+        kept = [
+            other
+            for other in self._snapshots.get(snapshot.stream, ())
+            if (other.version, other.fold_version)
+            != (snapshot.version, snapshot.fold_version)
+        ]
+        kept.append(snapshot)
+        kept.sort(key=lambda kept: (kept.version, kept.fold_version))
+        self._snapshots[snapshot.stream] = kept[-SNAPSHOTS_KEPT:]
+
+    def snapshot(self, stream: str, fold: int, version: int) -> Snapshot | None:
+        """Return the newest snapshot of a fold at or before a version."""
+        for snapshot in reversed(self._snapshots.get(stream, [])):
+            if snapshot.fold_version == fold and snapshot.version <= version:
+                return snapshot
+        return None
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""Carries the outcomes of appends to those who wait for them, on the loop."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from .api import Appended, Context, Done, EventLog, IdempotencyKey, StreamAppend
+from .errors import LogError
+
+Outcome = tuple[Done, Appended | LogError]
+
+
+def deliver(loop: asyncio.AbstractEventLoop, outcomes: Iterable[Outcome]) -> None:
+    """Call each `done` with its outcome; one that raises does not stop the others.
+
+    Its error goes to the loop's exception handler, the rest are called next.
+    """
+    rest: Iterator[Outcome] = iter(outcomes)
+    try:
+        for done, outcome in rest:
+            done(outcome)
+    except BaseException:
+        loop.call_soon(deliver, loop, rest)
+        raise
+
+
+async def appended(
+    log: EventLog,
+    streams: Sequence[StreamAppend],
+    context: Context,
+    keys: Sequence[IdempotencyKey],
+) -> Appended:
+    """Submit an append and wait for its outcome. Raises the `LogError` it ended with.
+
+    It waits for room first while the log is congested. A cancelled waiter's append
+    may still be committed.
+    """
+    while log.congested:
+        await _change(log.on_congestion)
+    future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+
+    def done(outcome: Appended | LogError) -> None:
+        if future.done():
+            return
+        if isinstance(outcome, LogError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+    log.submit(streams, context, done, keys=keys)
+    return await future
+
+
+async def _change(
+    subscribe: Callable[[Callable[[bool], None]], Callable[[], None]],
+) -> None:
+    changed = asyncio.Event()
+    remove = subscribe(lambda _: changed.set())
+    try:
+        await changed.wait()
+    finally:
+        remove()
