@@ -1,0 +1,62 @@
+"""How results are shown: a table for a person, JSON lines for a program."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+class Output:
+    """Writes results to standard output and remarks to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(highlight=False)
+        self.remarks = Console(stderr=True, highlight=False)
+
+    def rows(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        title: str | None = None,
+    ) -> None:
+        """Show rows under the named columns; a value that is absent stays empty."""
+        if self.as_json:
+            for row in rows:
+                self.value(row)
+            return
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(_text(row.get(column)) for column in columns))
+        self.console.print(table)
+
+    def value(self, value: object) -> None:
+        """Show one value as a JSON document: on one line for a program."""
+        document = msgspec.json.encode(value)
+        if not self.as_json:
+            document = msgspec.json.format(document, indent=2)
+        sys.stdout.write(f"{document.decode()}\n")
+        sys.stdout.flush()
+
+    def line(self, text: str) -> None:
+        """Say something to a person; a program is not told."""
+        if not self.as_json:
+            self.console.print(text, markup=False, soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Say in one line what went wrong."""
+        self.remarks.print(f"dramaturg: {text}", markup=False, soft_wrap=True)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str | int | float):
+        return str(value)
+    return msgspec.json.encode(value).decode()
