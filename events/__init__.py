@@ -4,6 +4,7 @@ from .errors import DramaturgError
 from .event import Event, UnknownEvent
 from .fold import Fold
 from .registry import DataError, Registry, TagTakenError
+from .vocabulary import vocabulary
 
 __all__ = [
     "DataError",
@@ -13,4 +14,5 @@ __all__ = [
     "Registry",
     "TagTakenError",
     "UnknownEvent",
+    "vocabulary",
 ]

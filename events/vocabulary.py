@@ -1,0 +1,14 @@
+"""Every event of dramaturg's own, in one registry."""
+
+from . import breaker, dead_letters, pipelines, transactions
+from .registry import Registry
+
+
+def vocabulary() -> Registry:
+    """Return a registry of dramaturg's own events, to be merged with the user's.
+
+    >>> "breaker.opened" in vocabulary()
+    True
+    """
+    modules = (breaker, dead_letters, pipelines, transactions)
+    return Registry(event for module in modules for event in module.EVENTS)
