@@ -7,16 +7,16 @@ became of it. Times are wall time in microseconds.
 
 from typing import Literal
 
+import msgspec
+
 from .event import Event
+from .pipelines import NOTHING
 
 Strategy = Literal["exponential", "linear", "fixed", "fibonacci", "manual", "none"]
 """How an entry is retried in the background.
 
 `manual` waits for a person and shows up for review; `none` is not retried at all.
 """
-
-Category = Literal["connection", "timeout", "validation", "resource", "other"]
-"""What sort of failure it was, which decides how retrying can help."""
 
 
 class Parked(Event, tag="dead_letter.parked"):
@@ -35,7 +35,8 @@ class Parked(Event, tag="dead_letter.parked"):
     """Equal for failures of one cause: error class, stage, shape of the message."""
     attempts: int
     at_us: int
-    category: Category = "other"
+    category: str = "unknown"
+    """The class of failures it was counted to, by which the strategy was chosen."""
     priority: int = 0
     """Higher ones are redriven first."""
     strategy: Strategy = "exponential"
@@ -46,10 +47,10 @@ class Parked(Event, tag="dead_letter.parked"):
     """The breaker of the dependency that failed; redrives wait while it is open."""
     key: str = ""
     """The order key of the item; empty: none."""
-    payload: str = ""
-    """The work itself as JSON text, where the item's own stream does not hold it."""
+    payload: msgspec.Raw = NOTHING
+    """The work itself, where the item's own stream does not hold it."""
     packed: bool = False
-    """Whether the payload is deflated and in base 85."""
+    """Whether the payload is a JSON string of deflated bytes in base 85."""
     artifact: str = ""
     """A large payload's address in the artifact store."""
     expires_us: int | None = None
@@ -78,8 +79,8 @@ class RedriveRequested(Event, tag="dead_letter.redrive_requested"):
     at_us: int
     reason: str = ""
     automatic: bool = False
-    payload: str | None = None
-    """The edited payload as JSON text; None: unchanged."""
+    payload: msgspec.Raw | None = None
+    """The edited payload; None: unchanged."""
 
 
 class RedriveRefused(Event, tag="dead_letter.redrive_refused"):

@@ -2,8 +2,8 @@
 
 A transaction is a stream `transaction/<coordinator>/<id>`. Every intent stands in it
 before the effect it announces, so that after a crash the last event of a step says
-what is known of it. Arguments and results are JSON text, for only the step that is
-registered under the name can read them. Times are wall time in microseconds.
+what is known of it. Arguments and results are kept as the JSON they are, for only the
+step that is registered under the name can read them. Times are wall time in microseconds.
 """
 
 from typing import Literal
@@ -24,7 +24,7 @@ class PlannedStep(msgspec.Struct, frozen=True, gc=False):
     """A step as it was asked for: the name it is registered under and its arguments."""
 
     name: str
-    args: str
+    args: msgspec.Raw
     group: int = 0
     """Neighbours of one group above 0 run side by side; 0: on its own."""
     pivot: bool = False
@@ -53,7 +53,7 @@ class StepStarted(Event, tag="transaction.step_started"):
 
     step: int
     attempt: int
-    undo: str
+    undo: msgspec.Raw
     at_us: int
 
 
@@ -61,7 +61,7 @@ class StepDone(Event, tag="transaction.step_done"):
     """The step's effect is there."""
 
     step: int
-    result: str
+    result: msgspec.Raw
     at_us: int
 
 

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from ...events.pipelines import NOTHING
+
 Found = Literal["done", "absent", "unknown"]
 """What a resource says about the effect of a step in doubt."""
 
@@ -19,7 +21,7 @@ class Prepared(News, frozen=True, gc=False):
     """A step knows how it would be taken back, and may start."""
 
     step: int
-    undo: str
+    undo: msgspec.Raw
 
 
 class Succeeded(News, frozen=True, gc=False):
@@ -27,7 +29,7 @@ class Succeeded(News, frozen=True, gc=False):
 
     step: int
     attempt: int
-    result: str
+    result: msgspec.Raw
 
 
 class Failed(News, frozen=True, gc=False):
@@ -44,7 +46,7 @@ class Answered(News, frozen=True, gc=False):
 
     step: int
     found: Found
-    result: str = ""
+    result: msgspec.Raw = NOTHING
 
 
 class Undone(News, frozen=True, gc=False):

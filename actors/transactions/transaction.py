@@ -5,6 +5,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from ...events import Event, Fold
+from ...events.pipelines import NOTHING
 from ...events.transactions import (
     Began,
     Committed,
@@ -55,9 +56,9 @@ class StepState(msgspec.Struct, frozen=True, gc=False):
     """How often its compensation was started."""
     failures: int = 0
     """Failures and crashes in a row, in the present direction."""
-    undo: str = ""
+    undo: msgspec.Raw = NOTHING
     """The compensation's arguments."""
-    result: str = ""
+    result: msgspec.Raw = NOTHING
     error: str = ""
     message: str = ""
     retry_at_us: int | None = None
