@@ -1,1 +1,32 @@
-"""What it means: folds over the log, read models and time travel."""
+"""What it means: folds, read models and travel through time."""
+
+from .checkpoints import Checkpoint, Checkpoints
+from .errors import (
+    BeyondEndError,
+    CheckpointsError,
+    NoFoldError,
+    ProjectionError,
+    StreamNotBegunError,
+    UnknownStreamError,
+)
+from .folds import Folds, FoldTakenError
+from .projection import Projection
+from .runner import Runner
+from .timeline import StreamState, Timeline
+
+__all__ = [
+    "BeyondEndError",
+    "Checkpoint",
+    "Checkpoints",
+    "CheckpointsError",
+    "FoldTakenError",
+    "Folds",
+    "NoFoldError",
+    "Projection",
+    "ProjectionError",
+    "Runner",
+    "StreamNotBegunError",
+    "StreamState",
+    "Timeline",
+    "UnknownStreamError",
+]

@@ -227,3 +227,65 @@ class EventLog(Protocol):
         It is called after the `done` of the group's appends.
         """
         ...
+
+
+class Reader(Protocol):
+    """The synchronous face of a log that is only read, by tools and time travel.
+
+    What it returns is what was durable when it was asked. Blocking: not for a loop.
+    """
+
+    @property
+    def position(self) -> int:
+        """The last position as it is now; 0: empty."""
+        ...
+
+    def read(
+        self,
+        after: int = 0,
+        until: int | None = None,
+        *,
+        limit: int = 1000,
+    ) -> list[Recorded]:
+        """Read at most `limit` events of all streams with after < position <= until."""
+        ...
+
+    def read_stream(
+        self,
+        stream: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        at: int | None = None,
+    ) -> list[Recorded]:
+        """Read the events of one stream with after < version <= until, as of `at`.
+
+        `at` is a position: events that were recorded later are left out.
+        """
+        ...
+
+    def head(self, stream: str) -> StreamHead | None:
+        """Return where a stream ends, None if it never began."""
+        ...
+
+    def streams(self, prefix: str = "") -> list[StreamHead]:
+        """List all streams whose names start with `prefix`, by name."""
+        ...
+
+    def open_streams(self, prefix: str = "") -> list[StreamHead]:
+        """List those of them whose last event did not close them."""
+        ...
+
+    def snapshot(
+        self,
+        stream: str,
+        fold_version: int,
+        *,
+        at: int | None = None,
+    ) -> Snapshot | None:
+        """Return the newest snapshot that was true at position `at`."""
+        ...
+
+    def position_at(self, time_us: int) -> int:
+        """Return the last position committed at or before a wall time; 0: none."""
+        ...
