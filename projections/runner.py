@@ -8,8 +8,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from ..events.log import Reader, Recorded
-from ..events.log.subscription import Followable, subscribe_pages
+from ..events.log import EventLog, Reader, Recorded, subscribe_pages
 from .checkpoints import Checkpoint, Checkpoints
 from .projection import Projection
 
@@ -75,7 +74,7 @@ class Runner(Generic[S]):
         self.checkpoint()
         return self.state
 
-    async def follow(self, log: Followable) -> AsyncGenerator[S, None]:
+    async def follow(self, log: EventLog) -> AsyncGenerator[S, None]:
         """Read on for ever, yielding the state after each page of events.
 
         The first state comes at once, as it was checkpointed. A checkpoint is kept

@@ -29,6 +29,7 @@ from .errors import (
     VersionConflictError,
 )
 from .memory import MemoryLog
+from .subscription import subscribe, subscribe_pages
 
 __all__ = [
     "AppendRejectedError",
@@ -56,4 +57,6 @@ __all__ = [
     "StreamAppend",
     "StreamHead",
     "VersionConflictError",
+    "subscribe",
+    "subscribe_pages",
 ]

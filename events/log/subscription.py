@@ -1,41 +1,17 @@
 """Following a log: what is there already, then what is appended, in order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
 
-from .api import Recorded
+from .api import EventLog, Recorded
 
 WAIT_S = 1.0
 """How long a follower waits for news before it looks by itself."""
 
 
-class Followable(Protocol):
-    """What a subscription needs of a log; an `EventLog` has it."""
-
-    @property
-    def position(self) -> int:
-        """The last durable position."""
-        ...
-
-    async def read(
-        self,
-        after: int = 0,
-        until: int | None = None,
-        *,
-        limit: int = 1000,
-    ) -> list[Recorded]:
-        """Read at most `limit` events with after < position <= until."""
-        ...
-
-    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Call `listener` on the loop after each commit; returns how to stop that."""
-        ...
-
-
 async def subscribe_pages(
-    log: Followable,
+    log: EventLog,
     after: int = 0,
     *,
     page: int = 500,
@@ -65,7 +41,7 @@ async def subscribe_pages(
 
 
 async def subscribe(
-    log: Followable,
+    log: EventLog,
     after: int = 0,
     *,
     page: int = 500,
