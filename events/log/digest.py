@@ -1,0 +1,43 @@
+r"""The digest that chains each event to the one before it in its stream.
+
+The bytes, with || for "followed by"::
+
+    digest = SHA-256( previous || SHA-256(data) || place || header )
+
+    previous   the digest of the stream's previous event; 32 zero bytes for the first
+    data       the data's JSON, exactly as it stands in the event's document
+    place      the JSON array [position,"stream",version,"tag"], UTF-8, no white space,
+               its texts with JSON's shortest escapes: \" \\ \b \f \n \r \t, \u00xx
+               in lower case for the other control characters, all else as it is
+    header     the header's JSON object, as `document.split` gives it
+
+Data goes in by its own digest, so that it can be erased and the chain still verifies
+if that digest is kept. The place binds the columns beside the document: an event that
+was moved, renumbered or given another tag no longer fits. SHA-256, because it is in
+every language's library and auditors know it; together 2 us an event.
+"""
+
+from hashlib import sha256
+
+import msgspec
+
+FIRST = bytes(32)
+"""Stands for the digest before a stream's first event."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+def chained(  # noqa: PLR0913, PLR0917 - all that an event's digest depends on
+    previous: bytes,
+    position: int,
+    stream: str,
+    version: int,
+    tag: str,
+    header: bytes,
+    data: bytes,
+) -> bytes:
+    """Return the digest of an event, 32 bytes."""
+    place = _encode((position, stream, version, tag))
+    return sha256(
+        b"%b%b%b%b" % (previous, sha256(data).digest(), place, header),
+    ).digest()

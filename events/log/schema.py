@@ -1,0 +1,197 @@
+"""The tables of a log file, and how a connection to them is opened.
+
+The layout is log-structured: events carry no index besides their position, and each
+names the position of the event before it in its stream. docs/format.md says more.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from .errors import LogDamagedError, LogFormatError, LogNotFoundError
+
+FORMAT = 1
+"""The format that is written; older ones are still read, newer ones refused."""
+
+APPLICATION_ID = 0x6472616D
+"""'dram' in the file's header tells a log from other SQLite databases."""
+
+TABLES = (
+    # One row: the format, the position that the next event will have, when the last
+    # group was committed (us; never goes back) and how often the log was opened for
+    # writing.
+    """CREATE TABLE meta(
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        format INTEGER NOT NULL,
+        next_position INTEGER NOT NULL,
+        committed INTEGER NOT NULL,
+        epoch INTEGER NOT NULL
+    )""",
+    # `state` is the document of `document.py`, `prev` the position of the stream's
+    # previous event (NULL for its first), `digest` as in `digest.py`.
+    """CREATE TABLE events(
+        position INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        tag TEXT NOT NULL,
+        state TEXT NOT NULL,
+        prev INTEGER,
+        digest BLOB NOT NULL
+    )""",
+    # Version, position and digest of each stream's last event; `open` is 0 when that
+    # event's class closes its stream, else 1; `kind` is the name up to the first slash.
+    """CREATE TABLE streams(
+        stream TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        open INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX streams_open ON streams(stream) WHERE open",
+    # `position` is that of the event of `version`, the last one folded into `state`.
+    """CREATE TABLE snapshots(
+        stream TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        fold_version INTEGER NOT NULL,
+        state BLOB NOT NULL,
+        PRIMARY KEY (stream, version, fold_version)
+    )""",
+    # `expires` is wall time in us, NULL for never; from then on the key is free.
+    """CREATE TABLE keys(
+        scope TEXT NOT NULL,
+        key TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        expires INTEGER,
+        PRIMARY KEY (scope, key)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX keys_expires ON keys(expires) WHERE expires IS NOT NULL",
+)
+
+_SETTINGS: tuple[tuple[str, str, str | int], ...] = (
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),
+    ("fullfsync", "ON", 1),
+    ("checkpoint_fullfsync", "ON", 1),
+    ("wal_autocheckpoint", "0", 0),
+    ("trusted_schema", "OFF", 0),
+)
+"""What the writer sets, and how SQLite reports it when it is so."""
+
+_BUSY_TIMEOUT_S = 5.0
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open the one writing connection, and make a new file a log.
+
+    What makes a commit durable is set and asserted; WAL frames are moved into the
+    file only when the writer says so. The caller holds the log's lock.
+
+    Raises `LogFormatError` when the file is something else, and `sqlite3.Error` when
+    the disk does not let it be opened.
+    """
+    db = sqlite3.connect(
+        path,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    try:
+        if not _is_log(db, path):
+            _create(db)
+        for setting in _SETTINGS:
+            _set(db, path, *setting)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open a read-only connection, also while another process writes.
+
+    Raises `LogNotFoundError` when there is no file and `LogFormatError` when it is no
+    log.
+    """
+    if not path.exists():
+        raise LogNotFoundError(f"there is no log at {path}: check the path")
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        db.execute("PRAGMA trusted_schema=OFF")
+        _require_log(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _set(
+    db: sqlite3.Connection,
+    path: Path,
+    pragma: str,
+    value: str,
+    reported: str | int,
+) -> None:
+    db.execute(f"PRAGMA {pragma}={value}")
+    (found,) = db.execute(f"PRAGMA {pragma}").fetchone()
+    if found != reported:
+        raise LogFormatError(
+            f"SQLite refuses {pragma}={value} for {path} (it says {found!r}): "
+            "keep the log on a local file system",
+        )
+
+
+def _require_log(db: sqlite3.Connection, path: Path) -> None:
+    if not _is_log(db, path):
+        raise LogFormatError(
+            f"{path} is an empty database, not yet a log: write to it first",
+        )
+
+
+def _is_log(db: sqlite3.Connection, path: Path) -> bool:
+    """Tell a log from an empty database; raise `LogFormatError` for all else."""
+    try:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+            raise LogDamagedError(
+                f"{path} is damaged ({error}): restore it from a backup",
+            ) from error
+        raise LogFormatError(
+            f"{path} is not a log ({error}): choose another path",
+        ) from error
+    if application == 0 and tables == 0:
+        return False
+    if application != APPLICATION_ID:
+        raise LogFormatError(
+            f"{path} is a database of something else: choose another path",
+        )
+    (found,) = db.execute("SELECT format FROM meta").fetchone()
+    if found > FORMAT:
+        raise LogFormatError(
+            f"{path} has format {found}, written by a newer version; this one knows "
+            f"{FORMAT}: upgrade dramaturg",
+        )
+    return True
+
+
+def _create(db: sqlite3.Connection) -> None:
+    """Make the tables, all or none."""
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    db.execute("BEGIN IMMEDIATE")
+    db.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    for statement in TABLES:
+        db.execute(statement)
+    db.execute("INSERT INTO meta VALUES (1, ?, 1, 0, 0)", (FORMAT,))
+    db.execute("COMMIT")
