@@ -81,3 +81,7 @@ class LogDamagedError(LogError):
 
 class LogNotFoundError(LogError):
     """There is no log at this path."""
+
+
+class LogUnreadableError(LogError):
+    """The file is there and cannot be opened or read now, as by its permissions."""

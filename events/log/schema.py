@@ -108,8 +108,11 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     return db
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path, *, unchanging: bool = False) -> sqlite3.Connection:
     """Open a read-only connection, also while another process writes.
+
+    With `unchanging` no lock and no shared memory are used, for folders in which
+    nothing can be created; the caller knows that nobody writes the file.
 
     Raises `LogNotFoundError` when there is no file and `LogFormatError` when it is no
     log.
@@ -117,7 +120,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise LogNotFoundError(f"there is no log at {path}: check the path")
     db = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
+        f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if unchanging else ''}",
         uri=True,
         timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,

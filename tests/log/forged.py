@@ -1,0 +1,69 @@
+"""Writes log files row by row, as the writer does and as it never would."""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from dramaturg.events import Event
+from dramaturg.events.log import Header, Snapshot
+from dramaturg.events.log.digest import FIRST, chained
+from dramaturg.events.log.document import encode_header, join
+from dramaturg.events.log.schema import connect_writer
+
+
+def forge(
+    path: Path,
+    events: Iterable[tuple[str, Event]],
+    snapshots: Iterable[Snapshot] = (),
+    *,
+    committed_every: int = 10,
+) -> None:
+    """Make a sound log file; each event is committed so many microseconds later."""
+    heads: dict[str, tuple[int, int | None, bytes]] = defaultdict(
+        lambda: (0, None, FIRST),
+    )
+    opens: dict[str, bool] = {}
+    rows: list[tuple[object, ...]] = []
+    committed = 0
+    for position, (stream, event) in enumerate(events, 1):
+        version, prev, digest = heads[stream]
+        committed = position * committed_every
+        header = encode_header(Header(event.version, 1, committed, epoch=1))
+        data = msgspec.json.encode(event)
+        digest = chained(digest, position, stream, version + 1, event.tag, header, data)
+        document = join(header, data).decode()
+        rows.append(
+            (position, stream, version + 1, event.tag, document, prev, digest),
+        )
+        heads[stream] = version + 1, position, digest
+        opens[stream] = not event.closes
+    with closing(connect_writer(path)) as db:
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?)", rows)
+        db.executemany(
+            "INSERT INTO streams VALUES (?,?,?,?,?,?)",
+            [
+                (stream, stream.partition("/")[0], *heads[stream], opens[stream])
+                for stream in heads
+            ],
+        )
+        db.executemany(
+            "INSERT INTO snapshots VALUES (?,?,?,?,?)",
+            map(msgspec.structs.astuple, snapshots),
+        )
+        db.execute(
+            "UPDATE meta SET next_position = ?, committed = ?, epoch = 1",
+            (len(rows) + 1, committed),
+        )
+        db.execute("COMMIT")
+
+
+def tamper(path: Path, *statements: str) -> None:
+    """Change a log file behind its writer's back."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
