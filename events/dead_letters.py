@@ -62,8 +62,11 @@ class RetryScheduled(Event, tag="dead_letter.retry_scheduled"):
 
     due_us: int
     at_us: int
+    reason: str = ""
     batch: str = ""
     """The bulk redrive it belongs to; empty: the background retries."""
+    payload: msgspec.Raw | None = None
+    """The edited payload; None: as it was."""
 
 
 class RetryCancelled(Event, tag="dead_letter.retry_cancelled"):
@@ -77,10 +80,8 @@ class RedriveRequested(Event, tag="dead_letter.redrive_requested"):
     """The work is being handed back; until the answer only its new owner may write."""
 
     at_us: int
-    reason: str = ""
-    automatic: bool = False
-    payload: msgspec.Raw | None = None
-    """The edited payload; None: unchanged."""
+    batch: str = ""
+    """The bulk redrive it belongs to; empty: the background retries."""
 
 
 class RedriveRefused(Event, tag="dead_letter.redrive_refused"):

@@ -1,0 +1,1 @@
+"""Ready-made steps: files, SQL and graph databases."""
