@@ -30,6 +30,7 @@ from .errors import (
     VersionConflictError,
 )
 from .memory import MemoryLog
+from .sqlite import SqliteLog
 from .subscription import subscribe, subscribe_pages
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Reader",
     "Recorded",
     "Snapshot",
+    "SqliteLog",
     "StaleWriterError",
     "StreamAppend",
     "StreamHead",

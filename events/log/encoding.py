@@ -10,6 +10,7 @@ from msgspec import inspect
 
 from ..event import Event
 from ..registry import Registry
+from .api import IdempotencyKey
 from .errors import EncodingError
 
 INT_LIMIT = 2**53
@@ -67,6 +68,30 @@ class EventEncoder:
             raise EncodingError(
                 f"{type(event).__qualname__} cannot be kept as JSON: {error}",
             ) from error
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can name a stream in a file: not empty, no NUL, no halves."""
+    if text.isascii():
+        return text != "" and "\0" not in text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def check_key(key: IdempotencyKey) -> None:
+    """Raise `EncodingError` for a key that a file cannot keep."""
+    for text in (key.scope, key.key, key.stream):
+        if not is_name(text):
+            raise EncodingError(
+                f"{text!r} cannot be part of an idempotency key: give it a text that "
+                "is not empty and holds no NUL and no half of a surrogate pair",
+            )
+    expires_us = key.expires_us
+    if expires_us is not None and not -INT_LIMIT < expires_us < INT_LIMIT:
+        raise EncodingError(f"a key's expires_us is {expires_us}, 2**53 is the limit")
 
 
 def _check_of(cls: type[Event]) -> Check | None:

@@ -157,14 +157,7 @@ class MemoryLog:
                 incarnation.revoked = True
             loop.call_soon(deliver, loop, ((done, error),))
             return
-        pending = encoded(
-            self._encoder,
-            streams,
-            context,
-            done,
-            keys=keys,
-            incarnation=incarnation,
-        )
+        pending = encoded(self._encoder, streams, context, done, keys, incarnation)
         self._pending.append(pending)
         self._unwritten += pending.size
         if self._unwritten >= self._unwritten_max and not self.congested:
@@ -218,14 +211,19 @@ class MemoryLog:
         """Tell those who wait, on the loop and later."""
         if not outcomes:
             return
+        moved = position != self.position
+        self.position = position
+        relieved = self.congested and self._unwritten <= self._unwritten_max // 2
+        self.congested = self.congested and not relieved
+
+        def then() -> None:
+            if moved:
+                self._commits.tell(position)
+            if relieved:
+                self._congestion.tell(self.congested)
+
         loop = asyncio.get_running_loop()
-        loop.call_soon(deliver, loop, outcomes)
-        if position != self.position:
-            self.position = position
-            loop.call_soon(self._commits.tell, position)
-        if self.congested and self._unwritten <= self._unwritten_max // 2:
-            self.congested = False
-            loop.call_soon(self._congestion.tell, self.congested)
+        loop.call_soon(deliver, loop, outcomes, then)
 
     # Reading
 

@@ -14,6 +14,7 @@ from .api import (
     StreamHead,
 )
 from .document import encode_header
+from .encoding import is_name
 from .errors import EncodingError, KeyTakenError, VersionConflictError
 from .pending import Pending
 
@@ -82,7 +83,7 @@ class MemoryStore:
         heads: dict[str, int] = {}
         for append in streams:
             name = append.stream
-            if not name or "\0" in name or not _is_text(name):
+            if not is_name(name):
                 raise EncodingError(f"{name!r} cannot be the name of a stream")
             head = heads.get(name, len(self.positions.get(name, ())))
             if head != append.expected:
@@ -136,11 +137,3 @@ class MemoryStore:
             if snapshot.fold_version == fold and snapshot.version <= version:
                 return snapshot
         return None
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

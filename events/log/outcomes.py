@@ -9,18 +9,25 @@ from .errors import LogError
 Outcome = tuple[Done, Appended | LogError]
 
 
-def deliver(loop: asyncio.AbstractEventLoop, outcomes: Iterable[Outcome]) -> None:
-    """Call each `done` with its outcome; one that raises does not stop the others.
+def deliver(
+    loop: asyncio.AbstractEventLoop,
+    outcomes: Iterable[Outcome],
+    then: Callable[[], None] | None = None,
+) -> None:
+    """Call each `done` with its outcome, then `then`.
 
-    Its error goes to the loop's exception handler, the rest are called next.
+    One that raises does not stop the others: its error goes to the loop's exception
+    handler, and the rest are called next.
     """
     rest: Iterator[Outcome] = iter(outcomes)
     try:
         for done, outcome in rest:
             done(outcome)
     except BaseException:
-        loop.call_soon(deliver, loop, rest)
+        loop.call_soon(deliver, loop, rest, then)
         raise
+    if then is not None:
+        then()
 
 
 async def appended(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from .api import Context, Done, IdempotencyKey, Incarnation, StreamAppend
-from .encoding import EventEncoder
+from .encoding import EventEncoder, check_key
 from .errors import EncodingError, KeyTakenError, LogError
 
 
@@ -34,12 +34,11 @@ class Pending(msgspec.Struct):
             self.incarnation.revoked = True
 
 
-def encoded(  # noqa: PLR0913 - the parameters of `EventLog.submit`
+def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
     encoder: EventEncoder,
     streams: Sequence[StreamAppend],
     context: Context,
     done: Done,
-    *,
     keys: Sequence[IdempotencyKey],
     incarnation: Incarnation | None,
 ) -> Pending:
@@ -54,6 +53,8 @@ def encoded(  # noqa: PLR0913 - the parameters of `EventLog.submit`
             data = [encoder.encode(event) for event in append.events]
             size += len(data)
             datas.append(data)
+        for key in keys:
+            check_key(key)
     except EncodingError as error:
         return Pending(streams, context, done, keys, incarnation, [], 0, error)
     return Pending(streams, context, done, keys, incarnation, datas, size)

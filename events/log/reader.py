@@ -158,15 +158,30 @@ class LogReader:
         fold_version: int,
         *,
         at: int | None = None,
+        at_version: int | None = None,
     ) -> Snapshot | None:
-        """Return the newest snapshot that was true at position `at`."""
+        """Return the newest snapshot that was true at position `at` and `at_version`."""
         rows = self._rows(
             "SELECT stream, version, position, fold_version, state FROM snapshots "
-            "WHERE stream = ? AND fold_version = ? AND position <= ? "
+            "WHERE stream = ? AND fold_version = ? AND position <= ? AND version <= ? "
             "ORDER BY version DESC LIMIT 1",
-            (stream, fold_version, _LAST if at is None else at),
+            (
+                stream,
+                fold_version,
+                _LAST if at is None else at,
+                _LAST if at_version is None else at_version,
+            ),
         )
         return Snapshot(*rows[0]) if rows else None
+
+    def key_stream(self, scope: str, key: str, now_us: int) -> str | None:
+        """Return the stream that used an idempotency key, None if it is free."""
+        rows = self._rows(
+            "SELECT stream FROM keys WHERE scope = ? AND key = ? "
+            "AND (expires IS NULL OR expires > ?)",
+            (scope, key, now_us),
+        )
+        return rows[0][0] if rows else None
 
     def position_at(self, time_us: int) -> int:
         """Return the last position committed at or before a wall time; 0: none.

@@ -81,8 +81,13 @@ _SETTINGS: tuple[tuple[str, str, str | int], ...] = (
 _BUSY_TIMEOUT_S = 5.0
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
-    """Open the one writing connection, and make a new file a log.
+def connect_writer(
+    path: Path,
+    *,
+    create: bool = True,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
+    """Open the one writing connection, and unless told otherwise make a new file a log.
 
     What makes a commit durable is set and asserted; WAL frames are moved into the
     file only when the writer says so. The caller holds the log's lock.
@@ -91,15 +96,18 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     the disk does not let it be opened.
     """
     db = sqlite3.connect(
-        path,
+        f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
         timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,
+        factory=factory,
     )
     try:
-        if not _is_log(db, path):
+        if create and not _is_log(db, path):
             _create(db)
+        _require_log(db, path)
         for setting in _SETTINGS:
             _set(db, path, *setting)
     except BaseException:

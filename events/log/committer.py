@@ -1,0 +1,229 @@
+"""Writes groups of appends into the tables, each group in one transaction."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .api import Snapshot
+from .encoding import is_name
+from .errors import AppendRejectedError, LogUnavailableError, OutcomeUnknownError
+from .group import ABSENT, Group, Head, KeyName
+from .outcomes import Outcome
+from .pending import Pending
+from .statements import InsertMany, SelectMany
+
+HEADS_MAX = 16_384
+"""So many streams' heads are remembered between groups, those used last."""
+
+SNAPSHOTS_KEPT = 4
+"""So many are kept of each stream, the newest; older ones go."""
+
+_EXPIRED_EVERY = 64
+"""Every so many groups some expired keys are deleted."""
+
+_INSERT_EVENTS = InsertMany(
+    "INSERT INTO events(state, position, stream, version, tag, prev, digest)",
+    7,
+)
+_INSERT_STREAMS = InsertMany(
+    "INSERT INTO streams(stream, kind, version, position, digest, open)",
+    6,
+    "ON CONFLICT(stream) DO UPDATE SET version=excluded.version, "
+    "position=excluded.position, digest=excluded.digest, open=excluded.open",
+)
+_INSERT_KEYS = InsertMany("INSERT OR REPLACE INTO keys(scope, key, stream, expires)", 4)
+_INSERT_SNAPSHOTS = InsertMany(
+    "INSERT OR REPLACE INTO snapshots(stream, version, position, fold_version, state)",
+    5,
+)
+_SELECT_HEADS = SelectMany(
+    "SELECT stream, version, position, digest, open FROM streams WHERE stream IN",
+)
+_SELECT_KEYS = SelectMany(
+    "SELECT scope, key, stream, expires FROM keys WHERE (scope, key) IN",
+    2,
+)
+_DELETE_SNAPSHOTS = (
+    "DELETE FROM snapshots WHERE rowid IN (SELECT rowid FROM snapshots WHERE stream=? "
+    "ORDER BY version DESC, fold_version DESC LIMIT -1 OFFSET ?)"
+)
+_DELETE_KEYS = (
+    "DELETE FROM keys WHERE (scope, key) IN "
+    "(SELECT scope, key FROM keys WHERE expires <= ? LIMIT 500)"
+)
+
+
+class Committer:
+    """Commits groups through one connection, in the writer's thread.
+
+    It belongs to one opening of the log: opening it begins a new epoch, in a commit
+    of its own. After any error but a rejected append it must not be used again.
+    """
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        node: str,
+        now_us: Callable[[], int],
+    ) -> None:
+        self._db = db
+        self._node = node
+        self._now_us = now_us
+        self._heads: dict[str, Head] = {}
+        self._groups = 0
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE meta SET epoch = epoch + 1")
+        row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
+        self._next_position, self._committed_us, self.epoch = row
+        db.execute("COMMIT")
+
+    @property
+    def position(self) -> int:
+        """The last durable position."""
+        return int(self._next_position) - 1
+
+    def commit(
+        self,
+        appends: Sequence[Pending],
+        snapshots: Sequence[Snapshot],
+    ) -> list[Outcome]:
+        """Write a group durably and say what became of each append.
+
+        Raises `LogUnavailableError` when the disk failed before the commit and
+        `OutcomeUnknownError` when it failed in it.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            group, outcomes = self._compose(appends)
+            if group.event_values or group.key_values or snapshots:
+                self._insert(group, snapshots)
+        except sqlite3.Error as error:
+            raise LogUnavailableError(advice(error)) from error
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise OutcomeUnknownError(advice(error)) from error
+        self._remember(group)
+        return outcomes
+
+    def checkpoint(self) -> None:
+        """Move what is in the WAL into the file, as far as readers let it go.
+
+        Raises `LogUnavailableError` when the disk fails; nothing is lost by that.
+        """
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise LogUnavailableError(advice(error)) from error
+
+    def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
+        self._committed_us = max(self._committed_us, self._now_us())
+        group = Group(
+            heads=self._heads_of(appends),
+            keys=self._keys_of(appends),
+            next_position=self._next_position,
+            committed_us=self._committed_us,
+            node=self._node,
+            epoch=self.epoch,
+        )
+        outcomes: list[Outcome] = []
+        for pending in appends:
+            try:
+                outcomes.append((pending.done, group.place(pending)))
+            except AppendRejectedError as error:
+                pending.revoke_after(error)
+                outcomes.append((pending.done, error))
+        return group, outcomes
+
+    def _insert(self, group: Group, snapshots: Sequence[Snapshot]) -> None:
+        db = self._db
+        self._groups += 1
+        if group.event_values:
+            _INSERT_EVENTS.run(db, group.event_values)
+            values: list[Any] = []
+            for name in group.changed:
+                head = group.heads[name]
+                kind = name.partition("/")[0]
+                values += (name, kind, *head)
+            _INSERT_STREAMS.run(db, values)
+        if group.key_values:
+            _INSERT_KEYS.run(db, group.key_values)
+        if snapshots:
+            self._insert_snapshots(snapshots)
+        if self._groups % _EXPIRED_EVERY == 0:
+            db.execute(_DELETE_KEYS, (self._committed_us,))
+        db.execute(
+            "UPDATE meta SET next_position=?, committed=?",
+            (group.next_position, self._committed_us),
+        )
+
+    def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        values: list[Any] = []
+        for snapshot in snapshots:
+            values += (
+                snapshot.stream,
+                snapshot.version,
+                snapshot.position,
+                snapshot.fold_version,
+                snapshot.state,
+            )
+        _INSERT_SNAPSHOTS.run(self._db, values)
+        names = {snapshot.stream for snapshot in snapshots}
+        self._db.executemany(
+            _DELETE_SNAPSHOTS, [(name, SNAPSHOTS_KEPT) for name in names]
+        )
+
+    def _remember(self, group: Group) -> None:
+        self._next_position = group.next_position
+        heads = self._heads
+        for name in group.changed:
+            heads.pop(name, None)
+            heads[name] = group.heads[name]
+        while len(heads) > HEADS_MAX:
+            del heads[next(iter(heads))]
+
+    def _heads_of(self, appends: Sequence[Pending]) -> dict[str, Head]:
+        """Return the heads of all streams that a group names, if it is a name."""
+        heads: dict[str, Head] = {}
+        missing: list[str] = []
+        for pending in appends:
+            for append in pending.streams:
+                name = append.stream
+                if name in heads:
+                    continue
+                head = self._heads.get(name)
+                if head is not None:
+                    heads[name] = head
+                elif is_name(name):
+                    heads[name] = ABSENT
+                    missing.append(name)
+        for name, *head in _SELECT_HEADS.run(self._db, missing):
+            heads[name] = Head(*head)
+        return heads
+
+    def _keys_of(self, appends: Sequence[Pending]) -> dict[KeyName, str]:
+        """Return the streams of the keys that a group names and that are taken."""
+        names = [text for p in appends for k in p.keys for text in (k.scope, k.key)]
+        return {
+            (scope, key): stream
+            for scope, key, stream, expires in _SELECT_KEYS.run(self._db, names)
+            if expires is None or expires > self._committed_us
+        }
+
+
+def advice(error: sqlite3.Error) -> str:
+    """Say what is the matter with the disk and what to do."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return f"the log cannot be written: {error} ({name}); {_todo(name)}"
+
+
+def _todo(name: str) -> str:
+    if name == "SQLITE_FULL":
+        return "free some space on its disk, it goes on by itself"
+    if name.startswith("SQLITE_IOERR"):
+        return "look after its disk, it goes on by itself when the disk does"
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return "the file is damaged: restore it from a backup"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return "another program holds a lock on the file: let it go"
+    return "it goes on by itself when that is mended"

@@ -1,0 +1,67 @@
+"""Opens a log's file for writing, and makes sure that what it reads back is durable."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from .errors import LogDamagedError
+from .schema import connect_writer
+
+_CHUNK_BYTES = 1 << 20
+
+
+def open_for_writing(
+    path: Path,
+    acknowledged: int | None,
+    factory: type[sqlite3.Connection] = sqlite3.Connection,
+) -> sqlite3.Connection:
+    """Return the writer's connection to a log that holds what was acknowledged.
+
+    `acknowledged` is the last position that was promised to be durable, when this
+    process opens the file again after a failure; the file must then exist. None: a
+    new file is made a log.
+
+    What a dead or failing writer left in the WAL may have been read back from memory
+    alone, and after a failed fsync the system forgets which pages never reached the
+    disk. So the WAL is written and fsynced again, byte for byte, before anything
+    relies on it, and then moved into the file.
+
+    Raises `LogFormatError`, `LogDamagedError`, `sqlite3.Error` and `OSError`.
+    """
+    db = connect_writer(path, create=acknowledged is None, factory=factory)
+    try:
+        db.execute("BEGIN IMMEDIATE")  # nobody may move the WAL meanwhile
+        _check(db, path, acknowledged or 0)
+        _write_again(path.with_name(f"{path.name}-wal"))
+        db.execute("ROLLBACK")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _check(db: sqlite3.Connection, path: Path, acknowledged: int) -> None:
+    (next_position,) = db.execute("SELECT next_position FROM meta").fetchone()
+    (last,) = db.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
+    if max(acknowledged, last) >= next_position:
+        raise LogDamagedError(
+            f"{path} says that it ends before position {next_position}, but there "
+            f"was a position {max(acknowledged, last)}: restore it from a backup",
+        )
+
+
+def _write_again(path: Path) -> None:
+    """Write a file's bytes over themselves and fsync them; nothing if it is absent."""
+    if not path.exists():
+        return
+    with path.open("r+b", buffering=0) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            file.seek(-len(chunk), os.SEEK_CUR)
+            file.write(chunk)
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

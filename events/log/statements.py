@@ -1,0 +1,60 @@
+"""SQL statements over many rows at once.
+
+Every step of a statement releases and takes the interpreter's lock, and taking it
+from a busy event loop can cost milliseconds. So the writer takes few steps: many rows
+are written, and many names looked up, in one.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_SIZES = (256, 64, *range(16, 0, -1))
+"""Rows per statement: few sizes, so that all of them stay prepared."""
+
+
+class InsertMany:
+    """An insert whose rows are handed over in one flat list of parameters."""
+
+    def __init__(self, head: str, columns: int, tail: str = "") -> None:
+        row = f"({','.join('?' * columns)})"
+        self._columns = columns
+        self._sql = {
+            size: f"{head} VALUES {','.join([row] * size)} {tail}" for size in _SIZES
+        }
+
+    def run(self, db: sqlite3.Connection, values: list[Any]) -> None:
+        """Insert `len(values) / columns` rows in their order."""
+        columns = self._columns
+        rows, start = len(values) // columns, 0
+        for size in _SIZES:
+            while rows >= size:
+                end = start + size * columns
+                db.execute(self._sql[size], values[start:end])
+                rows -= size
+                start = end
+            if not rows:
+                return
+
+
+class SelectMany:
+    """A select by many keys: `head` ends where the list of keys is to stand."""
+
+    _SIZES = (1, 8, 64, 512)
+
+    def __init__(self, head: str, columns: int = 1) -> None:
+        row = f"({','.join('?' * columns)})"
+        self._columns = columns
+        self._sql = {
+            size: f"{head} (VALUES {','.join([row] * size)})" for size in self._SIZES
+        }
+
+    def run(self, db: sqlite3.Connection, keys: Sequence[Any]) -> Iterator[Any]:
+        """Yield the rows found for a flat list of keys."""
+        most = self._SIZES[-1] * self._columns
+        for start in range(0, len(keys), most):
+            part = [*keys[start : start + most]]
+            count = len(part) // self._columns
+            size = next(size for size in self._SIZES if size >= count)
+            part += [None] * (size * self._columns - len(part))
+            yield from db.execute(self._sql[size], part).fetchall()
