@@ -1,0 +1,59 @@
+"""The plain actor: state of its own, and a method per class of messages."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from .handlers import Handlers, handlers_of
+
+if TYPE_CHECKING:
+    from .context import ActorContext
+    from .journal import Journal
+
+
+class Actor:
+    """What handles messages one at a time. Subclass it and mark methods::
+
+        class Counter(Actor):
+            def __init__(self) -> None:
+                self.count = 0
+
+            @handles
+            def add(self, message: Add) -> None:
+                self.count += message.n
+
+            @handles
+            def get(self, message: Get) -> int:
+                return self.count
+
+    An error in a handler ends this instance; the supervisor has a new one made.
+    """
+
+    ctx: "ActorContext"
+    """There from `starting` on."""
+    handlers: ClassVar[Handlers] = handlers_of(object)
+    hooks: ClassVar[frozenset[str]] = frozenset()
+    """Which of `starting`, `stopping`, `restarting` the class defines."""
+
+    def __init_subclass__(cls) -> None:
+        """Collect the handlers."""
+        super().__init_subclass__()
+        cls.handlers = handlers_of(cls, cls.handlers.otherwise)
+        names = ("starting", "stopping", "restarting")
+        cls.hooks = frozenset(
+            name for name in names if getattr(cls, name) is not getattr(Actor, name)
+        )
+
+    async def starting(self) -> None:
+        """Get ready; no message is worked off before this has returned."""
+
+    async def stopping(self) -> None:
+        """Clean up before an orderly stop; not called after a failure."""
+
+    async def restarting(self, error: BaseException | None) -> None:
+        """Clean up this instance after `error`, before a new one takes its place.
+
+        `None`: it did not fail itself, it is restarted together with others.
+        """
+
+    def open_journal(self) -> "Journal | None":
+        """Return what keeps this actor's events; plain actors have none."""
+        return None

@@ -1,0 +1,173 @@
+"""What an actor may use: itself, the system, time, chance, timers, children."""
+
+import random
+from asyncio import Future
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import structlog
+
+from .errors import ActorStoppedError
+from .mailbox import Reply, refuse
+from .messages import Message
+from .origin import NOWHERE, Origin
+from .refs import Ref
+from .timers import Timers
+from .work import Running
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .spec import ChildSpec
+    from .system import ActorSystem
+
+T = TypeVar("T")
+
+_log = structlog.get_logger("dramaturg.actor")
+
+
+class Later:
+    """An answer that is still owed: the handler has ended, the asker waits on."""
+
+    __slots__ = ("_reply",)
+
+    def __init__(self, reply: Reply | None) -> None:
+        self._reply = reply
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits for it."""
+        return self._reply is not None and not self._reply.done()
+
+    def set(self, answer: object) -> None:
+        """Answer; harmless when nobody waits any more."""
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error; harmless when nobody waits any more."""
+        refuse(self._reply, error)
+
+
+class ActorContext:
+    """An actor's view of the runtime; it has one from `starting` on."""
+
+    __slots__ = ("_owed", "cell", "system")
+
+    def __init__(self, cell: "Cell", system: "ActorSystem") -> None:
+        self.cell = cell
+        """The runtime's side of this actor; not for actors."""
+        self.system = system
+        self._owed: list[Later] | None = None
+
+    @property
+    def self(self) -> Ref:
+        """The actor's own reference."""
+        return self.cell
+
+    @property
+    def now_us(self) -> int:
+        """Wall time in microseconds."""
+        return self.cell.pump.clock.now_us()
+
+    @property
+    def now_s(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return self.cell.pump.clock.now_s()
+
+    @property
+    def random(self) -> random.Random:
+        """The system's source of chance; what is drawn for a decision is recorded."""
+        return self.system.random
+
+    @property
+    def origin(self) -> Origin:
+        """Where the current message comes from."""
+        return self.cell.pump.origin or self.cell.origin or NOWHERE
+
+    @property
+    def corr(self) -> str:
+        """The correlation id of the current message."""
+        return self.origin.corr
+
+    @property
+    def by(self) -> str:
+        """The principal behind the current message."""
+        return self.origin.by
+
+    @property
+    def cause(self) -> tuple[str, int] | None:
+        """Stream and version of the event behind the current message."""
+        return self.origin.cause
+
+    @property
+    def log(self) -> structlog.stdlib.BoundLogger:
+        """A logger that knows the actor and the origin of the current message."""
+        bound = _log.bind(actor=self.cell.path)
+        origin = self.origin
+        if origin.corr:
+            bound = bound.bind(corr=origin.corr)
+        if origin.by:
+            bound = bound.bind(by=origin.by)
+        if origin.cause is not None:
+            bound = bound.bind(cause="{}@{}".format(*origin.cause))
+        return cast("structlog.stdlib.BoundLogger", bound)
+
+    @property
+    def timers(self) -> Timers:
+        """Messages to itself, later."""
+        timers = self.cell.timers
+        if timers is None:
+            timers = self.cell.timers = Timers(self.cell)
+        return timers
+
+    def run(
+        self,
+        work: Coroutine[Any, Any, T],
+        then: Callable[[T], Message] | None = None,
+        failed: Callable[[Exception], Message] | None = None,
+    ) -> Running:
+        """Do `work` beside the mailbox; its outcome comes back as a message.
+
+        Its first step is taken at once. Without `then` nobody hears of the result;
+        without `failed` an error fails the actor. It is cancelled when the actor
+        stops or restarts.
+        """
+        running = Running(self.cell, then, failed)
+        running.start(work)
+        return running
+
+    def later(self) -> Later:
+        """Take over the answer to the current message, to give it in a later turn.
+
+        What the handler returns is then not the answer. If the actor goes down
+        first, the asker gets an error.
+        """
+        cell = self.cell
+        reply: Future[Any] | None
+        reply, cell.reply = cell.reply, None
+        later = Later(reply)
+        owed = [each for each in self._owed or () if each.wanted]
+        self._owed = [*owed, later]
+        return later
+
+    def refuse_owed(self) -> None:
+        """Answer what is still owed with an error; the runtime's call."""
+        owed, self._owed = self._owed, None
+        for later in owed or ():
+            later.fail(ActorStoppedError(self.cell.path))
+
+    async def spawn(self, spec: "ChildSpec") -> Ref:
+        """Start a child of this actor and return once it is up."""
+        return await self.system.spawn_under(self.cell, spec)
+
+    async def stop(self, ref: Ref | None = None) -> None:
+        """Stop an actor for good, without `ref` this one after the current message."""
+        await self.system.stop(self.cell if ref is None else ref)
+
+    def watch(self, ref: Ref) -> None:
+        """Get a `Terminated` message once `ref` has stopped, also if it has already."""
+        self.system.watch(self.cell, ref)
+
+    def unwatch(self, ref: Ref) -> None:
+        """Take `watch` back."""
+        self.system.unwatch(self.cell, ref)

@@ -1,0 +1,379 @@
+"""The journal of an event-sourced actor: from decisions to durable events and effects.
+
+An actor decides on its tentative state and goes on; each decision is an `Entry` in the
+outbox until the log says that it is durable. The log's `done` only notes the outcome and
+asks the pump for one turn of the cell, however many entries a group commit brought; in
+that turn answers are given and `react` is called, in order. No future and no task is
+made for an event.
+
+When an append is rejected the actor fails: its incarnation is revoked, whoever waits for
+an answer gets the error, and its supervisor has it rebuilt from the log. A taken
+idempotency key is no failure: its asker gets the error, what was decided on the strength
+of it is taken back and decided anew. When the log is unavailable the actor is suspended
+and rebuilt as soon as the log is back.
+"""
+
+from abc import ABC, abstractmethod
+from asyncio import Future
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ...events import Event
+from ...events.log import (
+    Appended,
+    Context,
+    EventLog,
+    IdempotencyKey,
+    Incarnation,
+    KeyTakenError,
+    LogError,
+    LogUnavailableError,
+    StreamAppend,
+)
+from .cell import Cell
+from .mailbox import refuse
+from .messages import Message
+from .origin import NOWHERE, Origin
+from .outbox import Entry
+
+if TYPE_CHECKING:
+    from .context import ActorContext
+
+SETTLED_MAX: Final = 16
+"""Decisions whose effects happen in one turn of an actor."""
+
+
+class Journal(ABC):
+    """The events of one life of an event-sourced actor."""
+
+    __slots__ = (
+        "_cell",
+        "_context",
+        "_empty",
+        "_incarnation",
+        "_log",
+        "_lost",
+        "_outbox",
+        "_paused",
+        "_pipelined",
+        "_revoked",
+        "_signalled",
+        "_undurable",
+        "_undurable_max",
+        "_unwinding",
+    )
+
+    def __init__(
+        self,
+        context: "ActorContext",
+        *,
+        pipelined: bool,
+        undurable_max: int,
+    ) -> None:
+        system = context.system
+        self._cell: Cell = context.cell
+        self._context = context
+        self._log: EventLog = system.needed_log(self._cell.path)
+        self._pipelined = pipelined
+        self._undurable_max = undurable_max
+        self._incarnation = Incarnation()
+        self._outbox: deque[Entry] = deque()
+        self._undurable = 0
+        self._signalled = False
+        self._paused = False
+        self._unwinding = False
+        self._revoked: BaseException | None = None
+        self._lost = False
+        """Whether an entry came to nothing since the revocation."""
+        self._empty: list[Future[None]] = []
+
+    # What the two kinds of event-sourced actors do in their ways
+
+    @abstractmethod
+    async def _recover(self) -> None:
+        """Read the state from the log."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Do what the recovered state still owes."""
+
+    @abstractmethod
+    def command(self, message: Message) -> None:
+        """Decide about `message`; its answer is given later."""
+
+    @abstractmethod
+    def _react(self, stream: str, event: Event) -> None:
+        """Do what a durable event brings about."""
+
+    @abstractmethod
+    def _durable(self, entry: Entry, appended: Appended) -> None:
+        """Keep snapshots and forget closed streams, once all reactions have run."""
+
+    @abstractmethod
+    def _apply(self, append: StreamAppend) -> None:
+        """Fold events into the tentative state, as after `undo`."""
+
+    # Coming up and going down
+
+    async def recover(self) -> None:
+        """Read the state; at most so many actors of a system do at a time."""
+        system = self._context.system
+        async with system.recoveries:
+            await self._recover()
+        system.journals.add(self)
+        if not self._log.available:
+            self.revoke(self.unavailable())
+        if self._revoked is not None:
+            raise self._revoked
+
+    async def drain(self) -> None:
+        """Wait until all that was decided is durable and has had its effects."""
+        await self._emptied()
+
+    async def close(self) -> None:
+        """Wait until the fate of every append is known."""
+        self._context.system.journals.discard(self)
+        await self._emptied()
+
+    async def _emptied(self) -> None:
+        while self._outbox:
+            waiter: Future[None] = self._cell.pump.loop.create_future()
+            self._empty.append(waiter)
+            await waiter
+
+    def unavailable(self) -> LogUnavailableError:
+        """Return the error for those who ask while the log cannot be written."""
+        return LogUnavailableError(
+            f"{self._cell.path} is suspended because its log cannot be written: "
+            "ask again when it can",
+        )
+
+    def suspend(self) -> None:
+        """Stop deciding until the log is back: the system's call when it fails."""
+        cell = self._cell
+        self.revoke(self.unavailable())
+        if cell.state == "running":
+            cell.state = "suspended"
+            cell.hold()
+            self.refuse_asks()
+
+    def refuse_asks(self) -> None:
+        """Answer the asks that wait in the mailbox; what was told waits on."""
+        cell = self._cell
+        told = []
+        for item in cell.take_all():
+            if isinstance(item, tuple) and item[1] is not None:
+                refuse(item[1], self.unavailable())
+            else:
+                told.append(item)
+        cell.put_first(told)
+
+    def revoke(self, error: BaseException) -> None:
+        """End this life: queued appends are refused, nobody reacts any more."""
+        if self._revoked is None:
+            self._revoked = error
+            self._incarnation.revoked = True
+            self._wind_up()
+
+    # Deciding
+
+    def answer(self, command: Message, answer: Any) -> None:
+        """Answer a decision without events: at once, or after those before it."""
+        cell = self._cell
+        if not self._outbox:
+            cell.answer(answer)
+            return
+        reply, cell.reply = cell.reply, None
+        if reply is not None:
+            self._outbox.append(Entry(self, command, reply, cell.origin, answer))
+
+    def refuse(self, command: Message, error: Exception) -> None:
+        """Refuse a command, after the decisions before it are durable."""
+        cell = self._cell
+        reply, cell.reply = cell.reply, None
+        if self._outbox:
+            entry = Entry(self, command, reply, cell.origin)
+            entry.refusal = error
+            self._outbox.append(entry)
+        else:
+            refuse(reply, error)
+
+    def submit(  # noqa: PLR0913, PLR0917 - a hot path
+        self,
+        command: Message,
+        appends: Sequence[StreamAppend],
+        events: int,
+        answer: Any,
+        keys: Sequence[IdempotencyKey],
+        undo: Callable[[], None],
+    ) -> Entry:
+        """Send a decision to the log and hold its answer back."""
+        cell = self._cell
+        origin = cell.origin
+        reply, cell.reply = cell.reply, None
+        entry = Entry(self, command, reply, origin, answer, appends, events, undo)
+        self._outbox.append(entry)
+        self._undurable += events
+        at_us = cell.pump.clock.now_us()
+        if origin is None:
+            context = Context(at_us)
+        else:
+            context = Context(
+                at_us,
+                origin.by,
+                origin.owner,
+                origin.corr,
+                origin.cause,
+            )
+        log = self._log
+        log.submit(
+            appends,
+            context,
+            entry.done,
+            keys=keys,
+            incarnation=self._incarnation,
+        )
+        if self._must_wait:
+            self._paused = True
+            cell.hold()
+        return entry
+
+    @property
+    def _must_wait(self) -> bool:
+        """Whether the next command has to wait for what is being written."""
+        return self._undurable > 0 and (
+            not self._pipelined
+            or self._undurable >= self._undurable_max
+            or self._log.congested
+        )
+
+    # Settling
+
+    def arrived(self) -> None:
+        """Note that an entry's outcome is known; its effects are for a turn."""
+        if self._revoked is not None:
+            self._wind_up()
+        elif not self._signalled:
+            self._signalled = True
+            self._cell.signal(self.settle)
+
+    def settle(self) -> None:
+        """Give answers and react, in order, as far as events are durable."""
+        self._signalled = False
+        outbox = self._outbox
+        left = SETTLED_MAX
+        while outbox and self._revoked is None:
+            entry = outbox[0]
+            outcome = entry.outcome
+            if outcome is None:
+                break
+            if not left:
+                self.arrived()
+                break
+            left -= 1
+            if isinstance(outcome, Appended):
+                outbox.popleft()
+                self._settle(entry, outcome)
+            elif not self._handle(outcome):
+                break
+        if not outbox:
+            self._wake()
+        if self._paused and not self._unwinding and not self._must_wait:
+            self._paused = False
+            if self._cell.state == "running":
+                self._cell.release()
+
+    def _settle(self, entry: Entry, appended: Appended) -> None:
+        """Answer, then react to each event of one decision."""
+        self._undurable -= entry.events
+        entry.say()
+        if not entry.events:
+            return
+        pump = self._cell.pump
+        origin = entry.origin or NOWHERE
+        try:
+            for append in entry.appends:
+                stream, version = append.stream, append.expected
+                for event in append.events:
+                    version += 1
+                    pump.origin = Origin(
+                        origin.corr,
+                        origin.by,
+                        origin.owner,
+                        (stream, version),
+                        origin.deadline_s,
+                    )
+                    self._react(stream, event)
+        finally:
+            pump.origin = None
+        self._durable(entry, appended)
+
+    def _handle(self, error: LogError) -> bool:
+        """Deal with an append that came to nothing; tell whether to go on."""
+        if isinstance(error, KeyTakenError):
+            return self._unwind()
+        if isinstance(error, LogUnavailableError):
+            self.suspend()
+        else:
+            self._cell.fail(error)
+        return False
+
+    def _unwind(self) -> bool:
+        """Take back a decision whose key was taken, and what stands on it.
+
+        What is in flight is waited for first. Of the later decisions those that are
+        durable stay, the others are decided anew from their commands.
+        """
+        self._incarnation.revoked = True
+        if any(entry.outcome is None for entry in self._outbox):
+            if not self._unwinding:
+                self._unwinding = self._paused = True
+                self._cell.hold()
+            return False
+        entries = list(self._outbox)
+        self._outbox.clear()
+        for entry in reversed(entries):
+            if entry.undo is not None:
+                entry.undo()
+        again = []
+        for entry in entries:
+            outcome = entry.outcome
+            if outcome.__class__ is Appended and entry.events:
+                for append in entry.appends:
+                    self._apply(append)
+                self._outbox.append(entry)
+                continue
+            self._undurable -= entry.events
+            if isinstance(outcome, KeyTakenError):
+                refuse(entry.reply, outcome)
+            else:
+                again.append(entry.item)
+        self._incarnation = Incarnation()
+        self._unwinding = False
+        self._cell.put_first(again)
+        return True
+
+    def _wind_up(self) -> None:
+        """After the end: tell the truth to those who wait, as it comes in."""
+        outbox = self._outbox
+        assert self._revoked is not None
+        while outbox and outbox[0].outcome is not None:
+            entry = outbox.popleft()
+            outcome = entry.outcome
+            if isinstance(outcome, Appended) and not (entry.events == 0 and self._lost):
+                entry.say()
+                continue
+            self._lost = True
+            error = self._revoked
+            if isinstance(outcome, (LogUnavailableError, KeyTakenError)):
+                error = outcome
+            refuse(entry.reply, error)
+        if not outbox:
+            self._wake()
+
+    def _wake(self) -> None:
+        waiting, self._empty = self._empty, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)

@@ -1,0 +1,91 @@
+"""Mailboxes: how many messages wait for an actor, and what happens at the bound."""
+
+from asyncio import Future
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from .dead_messages import Reason
+from .errors import ActorStoppedError, MailboxFullError
+from .messages import Message
+from .origin import Origin
+
+if TYPE_CHECKING:
+    from .cell import Cell
+
+Policy = Literal["reject", "drop_oldest", "drop_new", "wait"]
+"""What happens to a message that finds the mailbox full: the sender gets
+`MailboxFullError`; the oldest message makes room; the new one is dropped; the
+sender waits in `await ref.offer(...)` (and `tell` is refused)."""
+
+Reply = Future[Any]
+Envelope = tuple[Message, Reply | None, Origin | None]
+"""A message with who waits for its answer and where it comes from."""
+Item = Message | Envelope
+"""What lies in a mailbox; a message without an envelope costs least."""
+
+
+class Mailbox(msgspec.Struct, frozen=True):
+    """The bound of a mailbox. Signals of the runtime are not counted and not dropped."""
+
+    capacity: int = 1000
+    policy: Policy = "reject"
+
+    def __post_init__(self) -> None:
+        """Refuse a mailbox that could hold nothing."""
+        if self.capacity < 1:
+            message = f"capacity={self.capacity}: take 1 or more"
+            raise ValueError(message)
+
+
+def opened(item: Item) -> Envelope:
+    """Return the message, who waits for the answer, and the origin."""
+    return item if isinstance(item, tuple) else (item, None, None)
+
+
+def refuse(reply: Reply | None, error: BaseException) -> None:
+    """Answer an ask with an error; harmless where nobody waits any more."""
+    if reply is not None and not reply.done():
+        reply.set_exception(error)
+        reply.exception()  # an asker who does not look is not told twice
+
+
+class DeadBox(Sized):
+    """The mailbox of a stopped actor: everything put in becomes a dead message."""
+
+    __slots__ = ("_cell",)
+
+    def __init__(self, cell: "Cell") -> None:
+        self._cell = cell
+
+    def __len__(self) -> int:
+        """Seem empty, so that senders need no second test."""
+        return 0
+
+    def append(self, item: Item) -> None:
+        """Tell the asker, and count the message as dead."""
+        bury(self._cell, item, "stopped", ActorStoppedError(self._cell.path))
+
+
+def bury(cell: "Cell", item: Item, reason: Reason, error: Exception) -> None:
+    """Answer an undeliverable ask with `error`, and count the message as dead."""
+    message, reply, _ = opened(item)
+    refuse(reply, error)
+    cell.pump.dead(cell, message, reason)
+
+
+def overflow(cell: "Cell", box: list[Item], item: Item) -> None:
+    """Put `item` in a mailbox that seems full, as its policy says."""
+    mailbox = cell.spec.mailbox
+    if cell.depth < mailbox.capacity:
+        box.append(item)
+        return
+    error = MailboxFullError(cell.path, mailbox.capacity)
+    if mailbox.policy == "drop_oldest":
+        bury(cell, cell.take_oldest(), "mailbox_full", error)
+        box.append(item)
+    elif mailbox.policy == "drop_new":
+        bury(cell, item, "mailbox_full", error)
+    else:
+        raise error

@@ -1,0 +1,35 @@
+"""The base of all messages, and of those that want an answer."""
+
+from typing import Generic, TypeVar, dataclass_transform
+
+import msgspec
+
+Answer = TypeVar("Answer")
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
+class MessageType(msgspec.StructMeta):
+    """Tells type checkers that messages are frozen."""
+
+
+class Message(msgspec.Struct, frozen=True, gc=False, metaclass=MessageType):
+    """Something told to an actor.
+
+    Instances are outside the garbage collector's sight, so that a million of them
+    in mailboxes cost no collection; fields hold plain values, references to
+    actors and immutable containers, never a cycle.
+    """
+
+
+class Ask(Message, Generic[Answer]):
+    """A message that is answered: `class Get(Ask[int])` makes `await ref.ask(Get())`
+    an `int` for the type checker.
+    """
+
+
+class Terminated(Message):
+    """A watched actor has stopped for good."""
+
+    path: str
+    error: BaseException | None = None
+    """What it died of; None: it stopped in an orderly way."""

@@ -1,0 +1,78 @@
+"""What an event-sourced actor has decided and may not say yet."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ...events.log import Appended, LogError, StreamAppend
+from .mailbox import Item, Reply, refuse
+from .messages import Message
+from .origin import Origin
+
+if TYPE_CHECKING:
+    from .journal import Journal
+
+NO_EVENTS: Final = Appended(0, 0)
+"""The outcome of a decision without events: it only waits for those before it."""
+
+
+class Entry:
+    """One decision: its events on their way to the disk, and the answer held back."""
+
+    __slots__ = (
+        "_journal",
+        "answer",
+        "appends",
+        "command",
+        "events",
+        "origin",
+        "outcome",
+        "refusal",
+        "reply",
+        "snapshot",
+        "undo",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a decision is; a hot path
+        self,
+        journal: "Journal",
+        command: Message,
+        reply: Reply | None,
+        origin: Origin | None,
+        answer: Any = None,
+        appends: Sequence[StreamAppend] = (),
+        events: int = 0,
+        undo: Callable[[], None] | None = None,
+    ) -> None:
+        self._journal = journal
+        self.command = command
+        self.reply = reply
+        self.origin = origin
+        self.answer = answer
+        self.refusal: Exception | None = None
+        """The answer is this error instead."""
+        self.appends = appends
+        self.events = events
+        self.snapshot: Any = None
+        """The state after it, where a snapshot is due."""
+        self.undo = undo
+        """Takes the tentative change of state back."""
+        self.outcome: Appended | LogError | None = None if events else NO_EVENTS
+
+    def done(self, outcome: Appended | LogError) -> None:
+        """Take the outcome: the log's call, on the loop."""
+        self.outcome = outcome
+        self._journal.arrived()
+
+    def say(self) -> None:
+        """Give the answer."""
+        reply = self.reply
+        if reply is not None and not reply.done():
+            if self.refusal is None:
+                reply.set_result(self.answer)
+            else:
+                refuse(reply, self.refusal)
+
+    @property
+    def item(self) -> Item:
+        """The command as it lay in the mailbox."""
+        return (self.command, self.reply, self.origin)

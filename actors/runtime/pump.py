@@ -1,0 +1,247 @@
+"""The pump: it gives the actors of a system their turns.
+
+One callback of the loop drains the ready queue, at most `MESSAGES_MAX` messages of an
+actor at a time and no longer than `SLICE_S` in all; then the loop, and whatever else
+runs on it, has its turn. An ask of an idle actor runs at once in the asker's turn
+while `inline` lasts: its mailbox is empty, so order is kept.
+"""
+
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from itertools import islice
+from operator import length_hint
+from time import monotonic
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+
+from .cell import BUSY, SIGNALS
+from .dead_messages import DeadMessage, DeadMessages, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .asks import Asks
+    from .cell import Cell
+    from .clock import Clock
+    from .mailbox import Item
+    from .origin import Origin
+    from .steps import Steps
+    from .supervisor import Supervision
+
+MESSAGES_MAX: Final = 16
+SLICE_S: Final = 0.00025
+INLINE_MAX: Final = 64
+"""Asks answered in the askers' turns, one within another or one after the other,
+between two turns of the loop."""
+
+_LOOK_EVERY: Final = 8
+"""Messages between two looks at the clock."""
+
+
+class Pump:
+    """The ready queue of a system, and what is running now."""
+
+    __slots__ = (
+        "_until_s",
+        "asks",
+        "base",
+        "clock",
+        "current",
+        "dead_messages",
+        "inline",
+        "loop",
+        "on_failure",
+        "origin",
+        "parked",
+        "ready",
+        "steps",
+        "supervise_root",
+    )
+
+    asks: "Asks"
+    steps: "Steps"
+    supervise_root: "Supervision"
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        clock: "Clock",
+        dead_messages: DeadMessages,
+        on_failure: Callable[["Cell", BaseException, object], None],
+    ) -> None:
+        self.loop = loop
+        self.clock = clock
+        self.dead_messages = dead_messages
+        self.on_failure = on_failure
+        self.base = copy_context()
+        self.ready: deque[Cell] = deque()
+        self.parked = True
+        """Whether no turn of the pump is due."""
+        self.inline = INLINE_MAX
+        self.current: Cell | None = None
+        """The actor whose handler is running."""
+        self.origin: Origin | None = None
+        """Where the message being worked on comes from."""
+        self._until_s = 0.0
+
+    def wake(self) -> None:
+        """See to it that the loop calls the pump."""
+        self.parked = False
+        self.loop.call_soon(self.run, context=self.base)
+
+    def schedule(self, cell: "Cell") -> None:
+        """Give `cell` a turn."""
+        self.ready.append(cell)
+        if self.parked:
+            self.wake()
+
+    def supervision_of(self, cell: "Cell") -> "Supervision":
+        """Return who decides about failures of `cell`."""
+        parent = cell.parent
+        if parent is None or parent.children is None:
+            return self.supervise_root
+        return parent.children.supervision
+
+    def dead(self, cell: "Cell", message: object, reason: Reason) -> None:
+        """Count a message that reached nobody."""
+        sender = None if self.current is None else self.current.path
+        at_us = self.clock.now_us()
+        self.dead_messages.add(
+            DeadMessage(reason, message, cell.path, sender, at_us),
+        )
+
+    def run(self) -> None:
+        """Drain the ready queue for one slice: the loop's call."""
+        ready = self.ready
+        self.inline = INLINE_MAX
+        self._until_s = until_s = monotonic() + SLICE_S
+        left = _LOOK_EVERY
+        try:
+            while ready:
+                cell = ready.popleft()
+                if cell.gate:
+                    left -= 2
+                    if not self._attend(cell):
+                        continue
+                box = cell.box
+                if box.__class__ is list:
+                    left -= self._turn(cell, box)
+                if left <= 0:
+                    left = _LOOK_EVERY
+                    if monotonic() > until_s:
+                        break
+        finally:  # also when a handler wants the process to end
+            if ready:
+                self.loop.call_soon(self.run, context=self.base)
+            else:
+                self.parked = True
+
+    def _attend(self, cell: "Cell") -> bool:
+        """Run what signals a cell has; tell whether it may work off messages."""
+        if cell.gate & SIGNALS:
+            cell.gate &= ~SIGNALS
+            signals, cell.signals = cell.signals, None
+            for call in signals or ():
+                try:
+                    call()
+                except Exception as error:  # noqa: BLE001 - the supervisor's business
+                    cell.fail(error)
+        return not cell.gate
+
+    def _turn(self, cell: "Cell", box: "list[Item]") -> int:
+        """Work off some messages of `cell`; return how many."""
+        batch = cell.batch
+        turn: Iterable[Item]
+        if batch is not None:
+            turn = islice(batch, MESSAGES_MAX)
+            count = MESSAGES_MAX
+        elif len(box) == 1:
+            turn = (box.pop(),)
+            count = 1
+        else:
+            cell.batch = batch = iter(box)
+            cell.box = []
+            cell.room = cell.spec.mailbox.capacity - len(box)
+            turn = islice(batch, MESSAGES_MAX)
+            count = min(MESSAGES_MAX, len(box))
+        actor = cell.actor
+        item: Any = None
+        self.current = cell
+        try:
+            for item in turn:
+                if item.__class__ is tuple:
+                    self._open(cell, item)
+                else:
+                    result = cell.handlers[item.__class__](actor, item)
+                    if result.__class__ is CoroutineType:
+                        self._step(cell, result, item)
+                if cell.gate:
+                    break
+        except Exception as error:  # noqa: BLE001 - the supervisor's business
+            self.origin = cell.origin = None
+            cell.fail(error, item[0] if item.__class__ is tuple else item)
+        self.current = None
+        cell.handled += count
+        self._leave(cell)
+        return count
+
+    def _open(self, cell: "Cell", item: "Item") -> None:
+        """Work off a message that came in an envelope."""
+        message, cell.reply, origin = item  # type: ignore[misc]  # it is a tuple
+        if origin is not None:
+            self.origin = cell.origin = origin
+        result = cell.handlers[message.__class__](cell.actor, message)
+        if result.__class__ is CoroutineType:
+            self._step(cell, result, message)
+        elif cell.reply is not None:
+            cell.answer(result)
+        if origin is not None:
+            self.origin = None
+            if not cell.gate & BUSY:
+                cell.origin = None
+
+    def _step(self, cell: "Cell", coro: Any, message: Any) -> None:
+        """Run a coroutine handler; if it suspends, the cell is busy until its end."""
+        cell.asking = ()
+        cell.gate |= BUSY
+        cell.message = message
+        cell.job = self.steps.begin(coro, cell, cell)
+
+    def run_inline(self, cell: "Cell", item: "Item") -> None:
+        """Work off an ask of an idle actor in the asker's turn."""
+        self.inline -= 1
+        if not self.inline & 7 and monotonic() > self._until_s:
+            self.inline = 0  # the loop's turn comes first
+        outer, outer_origin = self.current, self.origin
+        cell.box = []
+        self.current, self.origin = cell, None
+        try:
+            self._open(cell, item)
+        except Exception as error:  # noqa: BLE001 - the supervisor's business
+            cell.origin = None
+            cell.fail(error, item[0])  # type: ignore[index]  # it is a tuple
+        finally:
+            self.current, self.origin = outer, outer_origin
+        cell.handled += 1
+        self._leave(cell)
+
+    def _leave(self, cell: "Cell") -> None:
+        """End the turn of `cell`: back into the queue, or idle."""
+        batch = cell.batch
+        if batch is not None:
+            rest = length_hint(batch)
+            if rest:
+                cell.room = cell.spec.mailbox.capacity - rest
+            else:
+                cell.batch = None
+                cell.room = cell.spec.mailbox.capacity
+        if cell.waiting is not None and not cell.gate & BUSY:
+            cell.notify()
+        if cell.gate:
+            return
+        if cell.batch is not None or cell.box:
+            self.schedule(cell)
+        elif cell.box.__class__ is list:
+            cell.box = None

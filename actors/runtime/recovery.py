@@ -1,0 +1,92 @@
+"""Reading a stream back, with the checks an actor needs before it trusts it."""
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+import structlog
+
+from ...events import Event, Fold, UnknownEvent
+from .errors import EvolveError, StreamGapError, UnknownTagError
+
+if TYPE_CHECKING:
+    from ...events.log import EventLog
+
+S = TypeVar("S")
+
+PAGE: Final = 500
+"""Events read and folded before the loop has its turn."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """How far a stream goes."""
+
+    version: int
+    last: type[Event] | None
+    """The class of its last event, if any was read."""
+
+
+async def recovered(
+    log: "EventLog",
+    fold: Fold[S],
+    stream: str,
+    *,
+    snapshots: bool,
+) -> tuple[S, Recovered]:
+    """Return the state of a stream and how far it goes.
+
+    Raises `UnknownTagError`, `StreamGapError` and `EvolveError`.
+    """
+    state, version = fold.initial(stream), 0
+    if snapshots:
+        state, version = await _from_snapshot(log, fold, stream, state)
+    last: type[Event] | None = None
+    while True:
+        page = await log.read_stream(stream, after=version, until=version + PAGE)
+        for recorded in page:
+            version += 1
+            if recorded.version != version:
+                raise StreamGapError(
+                    stream,
+                    version,
+                    recorded.version,
+                    recorded.position,
+                )
+            event = recorded.event
+            if isinstance(event, UnknownEvent):
+                raise UnknownTagError(
+                    stream,
+                    recorded.position,
+                    event.tag,
+                    event.version,
+                )
+            state = evolved(fold, stream, state, event, version)
+            last = type(event)
+        if len(page) < PAGE:
+            return state, Recovered(version, last)
+
+
+def evolved(fold: Fold[S], stream: str, state: S, event: Event, version: int) -> S:
+    """Return the next state. Raises `EvolveError` naming the event."""
+    try:
+        return fold.evolve(state, event)
+    except Exception as error:
+        raise EvolveError(stream, version, type(event).tag, error) from error
+
+
+async def _from_snapshot(
+    log: "EventLog",
+    fold: Fold[S],
+    stream: str,
+    state: S,
+) -> tuple[S, int]:
+    """Return the state of the newest snapshot that can be read, and its version."""
+    snapshot = await log.snapshot(stream, fold.version)
+    if snapshot is None:
+        return state, 0
+    try:
+        return msgspec.json.decode(snapshot.state, type=fold.state), snapshot.version
+    except msgspec.MsgspecError as error:
+        _log.warning("snapshot.unreadable", stream=stream, error=str(error))
+        return state, 0

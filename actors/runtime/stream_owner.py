@@ -1,0 +1,264 @@
+"""The actor that owns many streams: a pipeline's items, a queue's dead letters."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from ...events import Event, Fold
+from ...events.log import Appended, IdempotencyKey, StreamAppend
+from .actor import Actor
+from .context import ActorContext
+from .errors import CommandRejectedError
+from .event_sourced import decide_command
+from .handlers import handlers_of
+from .journal import Journal
+from .messages import Message
+from .outbox import Entry
+from .recovery import evolved, recovered
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .system import ActorSystem
+
+S = TypeVar("S")
+
+
+class Write(msgspec.Struct, frozen=True, gc=False):
+    """Events for one stream."""
+
+    stream: str
+    events: tuple[Event, ...]
+    expected: int | None = None
+    """The version the stream stands at; None: it is this actor's own, so it is known
+    (0 if new). Given for streams of others, and for closed ones."""
+
+
+class OwnerDecision(msgspec.Struct, frozen=True, gc=False):
+    """What a command leads to: one append over all streams, or nothing."""
+
+    writes: tuple[Write, ...] = ()
+    reply: Any = None
+    """Answers an ask, once all that was decided so far is durable."""
+    keys: tuple[IdempotencyKey, ...] = ()
+    """If one is in use the asker gets `KeyTakenError` and nothing happens."""
+
+
+class OwnerContext(ActorContext):
+    """What an actor that owns many streams may use besides."""
+
+    __slots__ = ("_journal",)
+
+    def __init__(self, cell: "Cell", system: "ActorSystem") -> None:
+        super().__init__(cell, system)
+        self._journal: StreamOwnerJournal[Any] | None = None
+
+    def attach(self, journal: "StreamOwnerJournal[Any]") -> None:
+        """Say whose streams these are: the runtime's call."""
+        self._journal = journal
+
+    def adopt(self, stream: str, events: Iterable[Event]) -> None:
+        """Own `stream` from now on; `events` are all it has, from version 1.
+
+        Harmless if it is known to go that far already.
+        """
+        assert self._journal is not None
+        self._journal.adopt(stream, tuple(events))
+
+    def release(self, stream: str) -> None:
+        """Forget `stream`: another actor owns it from now on."""
+        assert self._journal is not None
+        self._journal.release(stream)
+
+
+class StreamOwner(Actor, Generic[S]):
+    """An actor that owns every open stream whose name starts with `prefix`.
+
+    Every message is a command for `decide`, except classes that have a method with
+    `@handles`. A stream leaves `states` once the event that closes it is durable.
+    """
+
+    prefix: str
+    fold: Fold[S]
+    pipelined: bool = True
+    """Whether it decides the next command while earlier events are being written."""
+    undurable_max: int = 5000
+    """With so many events being written it takes no further commands."""
+    journal: "StreamOwnerJournal[S]"
+
+    def open_journal(self) -> "StreamOwnerJournal[S]":
+        """Return the journal of this instance: the runtime's call."""
+        context = OwnerContext(self.ctx.cell, self.ctx.system)
+        self.ctx.cell.context = self.ctx = context
+        self.journal = StreamOwnerJournal(self, context)
+        context.attach(self.journal)
+        return self.journal
+
+    @property
+    def states(self) -> Mapping[str, S]:
+        """The open streams with everything decided so far, durable or not."""
+        return self.journal.states
+
+    def version(self, stream: str) -> int:
+        """Return the version of a stream of `states`, durable or not."""
+        return self.journal.versions[stream]
+
+    def decide(
+        self,
+        states: Mapping[str, S],
+        command: Message,
+        ctx: OwnerContext,
+    ) -> OwnerDecision:
+        """Return what `command` leads to; pure but for what `ctx` hands out.
+
+        Raise `CommandRejectedError` to refuse it: the asker gets that error.
+        """
+        raise NotImplementedError
+
+    def react(self, stream: str, event: Event, ctx: OwnerContext) -> None:
+        """Do what a durable event brings about; called in order, never in replay."""
+
+    def resume(self, states: Mapping[str, S], ctx: OwnerContext) -> None:
+        """Do what the recovered states still owe, as `react` would have."""
+
+    def changed(self, stream: str, before: S | None, after: S | None) -> None:
+        """Keep what is derived from `states` up to date; it must not fail.
+
+        Called on every change, durable or not, when one is taken back, and in
+        recovery. `before` None: the stream is new here; `after` None: it has left.
+        """
+
+
+StreamOwner.handlers = handlers_of(StreamOwner, decide_command)
+
+Known = tuple[str, Any, int]
+"""A stream with its state (None: not here) and version."""
+
+
+class StreamOwnerJournal(Journal, Generic[S]):
+    """The journal of an actor with many streams."""
+
+    __slots__ = ("_actor", "_changed", "_fold", "_prefix", "states", "versions")
+
+    def __init__(self, actor: StreamOwner[S], context: OwnerContext) -> None:
+        super().__init__(
+            context,
+            pipelined=actor.pipelined,
+            undurable_max=actor.undurable_max,
+        )
+        self._actor = actor
+        self._changed = actor.changed
+        self._fold = actor.fold
+        self._prefix = actor.prefix
+        self.states: dict[str, S] = {}
+        self.versions: dict[str, int] = {}
+
+    async def _recover(self) -> None:
+        for head in await self._log.open_streams(self._prefix):
+            state, read = await recovered(
+                self._log,
+                self._fold,
+                head.stream,
+                snapshots=False,
+            )
+            self._put(head.stream, state, read.version)
+
+    def resume(self) -> None:
+        """Have the actor do what its states still owe."""
+        context = self._context
+        assert isinstance(context, OwnerContext)
+        self._actor.resume(self.states, context)
+
+    def adopt(self, stream: str, events: tuple[Event, ...]) -> None:
+        """Take a stream over."""
+        if self.versions.get(stream, -1) >= len(events):
+            return
+        if events and type(events[-1]).closes:
+            self.release(stream)
+            return
+        state = self._fold.initial(stream)
+        for version, event in enumerate(events, 1):
+            state = evolved(self._fold, stream, state, event, version)
+        self._put(stream, state, len(events))
+
+    def release(self, stream: str) -> None:
+        """Forget a stream."""
+        before = self.states.pop(stream, None)
+        if self.versions.pop(stream, None) is not None:
+            self._changed(stream, before, None)
+
+    def command(self, message: Message) -> None:
+        """Decide about `message` on the tentative states."""
+        context = self._context
+        assert isinstance(context, OwnerContext)
+        try:
+            decision = self._actor.decide(self.states, message, context)
+        except CommandRejectedError as error:
+            self.refuse(message, error)
+            return
+        writes = decision.writes
+        if not writes:
+            self.answer(message, decision.reply)
+            return
+        appends = tuple([self._append(write) for write in writes])
+        before = [self._known(append.stream) for append in appends]
+        count = 0
+        for append in appends:
+            count += len(append.events)
+            self._apply(append)
+
+        def undo() -> None:
+            for stream, state, version in reversed(before):
+                self._put_back(stream, state, version)
+
+        self.submit(message, appends, count, decision.reply, decision.keys, undo)
+
+    def _append(self, write: Write) -> StreamAppend:
+        expected = write.expected
+        if expected is None:
+            expected = self.versions.get(write.stream, 0)
+        return StreamAppend(write.stream, expected, write.events)
+
+    def _known(self, stream: str) -> Known:
+        return stream, self.states.get(stream), self.versions.get(stream, 0)
+
+    def _apply(self, append: StreamAppend) -> None:
+        """Fold events into the state of their stream, if it is of this actor's."""
+        stream, version = append.stream, append.expected
+        state = self.states.get(stream)
+        if state is None:
+            if version or not stream.startswith(self._prefix):
+                return
+            state = self._fold.initial(stream)
+        for event in append.events:
+            version += 1
+            state = evolved(self._fold, stream, state, event, version)
+        self._put(stream, state, version)
+
+    def _put(self, stream: str, state: S, version: int) -> None:
+        before = self.states.get(stream)
+        self.states[stream] = state
+        self.versions[stream] = version
+        self._changed(stream, before, state)
+
+    def _put_back(self, stream: str, state: S | None, version: int) -> None:
+        """Return a stream to what it was before a decision, if it is still here."""
+        if stream not in self.states:
+            return
+        if state is None:
+            self.release(stream)
+        else:
+            self._put(stream, state, version)
+
+    def _react(self, stream: str, event: Event) -> None:
+        context = self._context
+        assert isinstance(context, OwnerContext)
+        self._actor.react(stream, event, context)
+
+    def _durable(self, entry: Entry, appended: Appended) -> None:  # noqa: ARG002
+        for append in entry.appends:
+            events = append.events
+            if type(events[-1]).closes:
+                version = append.expected + len(events)
+                if self.versions.get(append.stream) == version:
+                    self.release(append.stream)

@@ -1,0 +1,255 @@
+"""The actor system: a tree of actors inside a running event loop."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from . import lifecycle
+from .actor import Actor
+from .asks import Asks
+from .cell import Cell
+from .children import Children
+from .clock import Clock, SystemClock
+from .context import ActorContext
+from .dead_messages import DeadMessages
+from .errors import NoSuchActorError, SystemClosedError
+from .event_stream import EventStream
+from .faults import described
+from .messages import Terminated
+from .pump import Pump
+from .refs import Ref
+from .spec import ChildSpec
+from .steps import Steps
+from .supervisor import RestartAtOnce
+
+if TYPE_CHECKING:
+    from ...events.log import EventLog
+    from .journal import Journal
+
+_log = structlog.get_logger(__name__)
+
+WORKERS: int = 4
+"""Workers parked from the start."""
+
+
+class ActorSystem:
+    """Runs actors while its `async with` block does, and leaves no task behind.
+
+    It touches no signal handler, no logging configuration and no loop policy, and
+    keeps no global state: several may live in one process and one loop. When the
+    block ends, actors are stopped in order, the last started first.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that may be put in the place of a default
+        self,
+        *,
+        log: "EventLog | None" = None,
+        clock: Clock | None = None,
+        seed: int | None = None,
+        name: str = "dramaturg",
+        eager: bool = True,
+        recoveries_max: int = 16,
+    ) -> None:
+        self.log = log
+        self.clock: Clock = clock or SystemClock()
+        self.random = random.Random(seed)  # noqa: S311 - jitter, not secrets
+        self.name = name
+        self.events = EventStream()
+        """What the runtime tells about itself."""
+        self.dead_messages = DeadMessages(self.events)
+        self.recoveries = anyio.Semaphore(recoveries_max, fast_acquire=True)
+        self.journals: set[Journal] = set()
+        """Of the event-sourced actors that are up."""
+        self._off: list[Callable[[], None]] = []
+        self._eager = eager
+        self._group: TaskGroup | None = None
+        self._body: anyio.CancelScope | None = None
+        self._root: Cell | None = None
+        self._error: BaseException | None = None
+
+    async def __aenter__(self) -> "ActorSystem":
+        """Start the pump and its workers."""
+        if self._group is not None:
+            raise SystemClosedError(f"{self.name} was entered before: make another")
+        loop = asyncio.get_running_loop()
+        pump = Pump(loop, self.clock, self.dead_messages, self._on_failure)
+        pump.asks = Asks(pump, self.clock)
+        pump.supervise_root = RestartAtOnce()
+        self._group = group = anyio.create_task_group()
+        await group.__aenter__()
+        pump.steps = Steps(pump, group, eager=self._eager)
+        pump.steps.grow(WORKERS)
+        self._body = anyio.CancelScope()
+        self._body.__enter__()
+        while len(pump.steps.idle) < WORKERS:
+            await asyncio.sleep(0)
+        spec = ChildSpec(id=self.name, factory=Actor)
+        self._root = root = Cell(pump, spec, None, "/")
+        root.context = ActorContext(root, self)
+        await lifecycle.start(root)
+        root.children = Children(root)
+        if self.log is not None:
+            self._off.append(self.log.on_availability(self._on_availability))
+            self._off.append(self.log.on_congestion(self._on_congestion))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """Stop all actors in order, then the workers."""
+        assert self._group is not None
+        assert self._body is not None
+        caught = self._body.__exit__(kind, error, traceback)
+        root, self._root = self._root, None
+        if root is not None:
+            with anyio.CancelScope(shield=True):
+                await lifecycle.stop(root, self._error)
+            root.pump.asks.close()
+        for off in self._off:
+            off()
+        self._group.cancel_scope.cancel()
+        if error is None or caught:
+            await self._group.__aexit__(None, None, None)
+        else:
+            await self._group.__aexit__(kind, error, traceback)
+        if self._error is not None:
+            raise self._error
+        return caught
+
+    def needed_log(self, path: str) -> "EventLog":
+        """Return the log. Raises `SystemClosedError` if there is none."""
+        if self.log is None:
+            raise SystemClosedError(
+                f"{path} keeps events, but {self.name} has no log: "
+                "give ActorSystem(log=...) one",
+            )
+        return self.log
+
+    def _on_availability(self, available: bool) -> None:  # noqa: FBT001 - a listener
+        """Suspend the event-sourced actors, or rebuild those that are."""
+        if available:
+            for cell in self.suspended():
+                lifecycle.go(cell, lifecycle.rebuild(cell))
+        else:
+            for journal in tuple(self.journals):
+                journal.suspend()
+
+    def _on_congestion(self, congested: bool) -> None:  # noqa: FBT001 - a listener
+        """Let those go on that waited for room in the log."""
+        if not congested:
+            for journal in tuple(self.journals):
+                journal.arrived()
+
+    def suspended(self) -> list[Cell]:
+        """Return the cells that wait for the log to come back."""
+        return [cell for cell in self.cells() if cell.state == "suspended"]
+
+    def cells(self) -> Iterator[Cell]:
+        """Go through all cells, parents first."""
+        todo = [self.root]
+        while todo:
+            cell = todo.pop()
+            yield cell
+            if cell.children is not None:
+                todo += reversed(cell.children.cells.values())
+
+    def stop_with(self, error: BaseException) -> None:
+        """End the block: nobody is left who could deal with `error`."""
+        self._error = error
+        if self._body is not None:
+            self._body.cancel()
+
+    @property
+    def root(self) -> Cell:
+        """The cell above all others."""
+        if self._root is None:
+            raise SystemClosedError(f"{self.name} is not running: use async with")
+        return self._root
+
+    async def spawn(self, spec: ChildSpec) -> Ref:
+        """Start an actor under the root and return once it is up."""
+        return await self.spawn_under(self.root, spec)
+
+    async def spawn_under(self, parent: Cell, spec: ChildSpec) -> Ref:
+        """Start a child of `parent` and return once it is up."""
+        if parent.children is None:
+            parent.children = Children(parent)
+        return await parent.children.spawn(spec)
+
+    def ref(self, path: str) -> Ref:
+        """Return the actor at `path`. Raises `NoSuchActorError`."""
+        return self.cell(path)
+
+    def cell(self, path: str) -> Cell:
+        """Return the cell at `path`. Raises `NoSuchActorError`."""
+        cell = self.root
+        for part in path.strip("/").split("/"):
+            children = cell.children
+            found = children.cells.get(part) if children is not None else None
+            if found is None:
+                raise NoSuchActorError(path)
+            cell = found
+        return cell
+
+    async def stop(self, ref: Ref) -> None:
+        """Stop an actor for good and return when it is down."""
+        cell = _local(ref)
+        if cell.pump.current is cell:
+            cell.signal(lambda: cell.supervision.exited(cell))
+        else:
+            await lifecycle.stop(cell, None)
+
+    def watch(self, watcher: Cell, ref: Ref) -> None:
+        """Send `watcher` a `Terminated` once `ref` has stopped."""
+        cell = _local(ref)
+        path = cell.path
+
+        def tell(error: BaseException | None) -> None:
+            watcher.put_first([Terminated(path, error)])
+
+        if cell.stopped:
+            tell(cell.error)
+        elif cell.watchers is None:
+            cell.watchers = {watcher: tell}
+        else:
+            cell.watchers[watcher] = tell
+
+    def unwatch(self, watcher: Cell, ref: Ref) -> None:
+        """Take `watch` back."""
+        watchers = _local(ref).watchers
+        if watchers is not None:
+            watchers.pop(watcher, None)
+
+    async def settled(self) -> None:
+        """Wait until every actor is idle or waits for time or the outside: for tests."""
+        pump = self.root.pump
+        quiet = 0
+        while quiet < 3:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if pump.parked else 0
+
+    def _on_failure(self, cell: Cell, error: BaseException, message: object) -> None:
+        """Report an error that a supervisor will deal with."""
+        _log.warning(
+            "actor.failed",
+            actor=cell.path,
+            state=cell.state,
+            message=None if message is None else type(message).__name__,
+            **described(error),
+        )
+
+
+def _local(ref: Ref) -> Cell:
+    if not isinstance(ref, Cell):
+        message = f"{ref!r} stands for several actors: name one of them"
+        raise TypeError(message)
+    return ref

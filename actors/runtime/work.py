@@ -1,0 +1,101 @@
+"""Work beside the mailbox, whose outcome comes back as a message."""
+
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from .errors import HandlerCancelledError
+from .messages import Message
+
+if TYPE_CHECKING:
+    from .cell import Cell
+    from .origin import Origin
+    from .steps import Worker
+
+Then = Callable[[Any], Message]
+Failed = Callable[[Exception], Message]
+
+
+class Finished(Message):
+    """Work beside the mailbox has ended."""
+
+    running: Any
+
+
+class Running:
+    """Work that an actor has started; it is cancelled when the actor goes down."""
+
+    __slots__ = ("_cell", "_failed", "_then", "_worker", "message", "origin", "stale")
+
+    def __init__(
+        self,
+        cell: "Cell",
+        then: Then | None,
+        failed: Failed | None,
+    ) -> None:
+        self._cell = cell
+        self._then = then
+        self._failed = failed
+        self._worker: Worker | None = None
+        self.origin: Origin | None = cell.pump.origin
+        self.message: Callable[[], Message | None] | None = None
+        """Makes the message about the outcome; raises if the actor wanted none."""
+        self.stale = False
+        """Whether nobody wants to hear of it any more."""
+
+    def start(self, coro: Coroutine[Any, Any, Any]) -> None:
+        """Take the first step."""
+        cell = self._cell
+        if cell.works is None:
+            cell.works = set()
+        cell.works.add(self)
+        self._worker = cell.pump.steps.begin(coro, self, None)
+
+    def cancel(self) -> None:
+        """Cancel the work and forget its outcome; harmless when it has ended."""
+        self.stale = True
+        self._forget()
+        worker, self._worker = self._worker, None
+        if worker is not None and worker.owner is self:
+            worker.cancel()
+
+    def settled(self, result: object) -> None:
+        """Send the message about the result: the worker's call."""
+        then = self._then
+        if then is not None:
+            self._send(lambda: then(result))
+        else:
+            self._forget()
+
+    def crashed(self, error: BaseException) -> None:
+        """Send the message about the error: the worker's call."""
+        if self.stale:
+            return
+        if not isinstance(error, Exception):
+            assert isinstance(error, CancelledError)
+            error = HandlerCancelledError(f"work of {self._cell.path} was cancelled")
+        failed, cause = self._failed, error
+
+        def outcome() -> Message:
+            if failed is None:
+                raise cause
+            return failed(cause)
+
+        self._send(outcome)
+
+    def taken(self) -> Message | None:
+        """Return the message now that the outcome is worked off; None: it is stale."""
+        self._forget()
+        if self.stale or self.message is None:
+            return None
+        return self.message()
+
+    def _send(self, message: Callable[[], Message | None]) -> None:
+        self._worker = None
+        if not self.stale:
+            self.message = message
+            self._cell.deliver((Finished(self), None, self.origin))
+
+    def _forget(self) -> None:
+        if self._cell.works is not None:
+            self._cell.works.discard(self)
