@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 class Actor:
-    """What handles messages one at a time. Subclass it and mark methods::
+    """What handles messages one at a time.
+
+    Subclass it and mark methods::
 
         class Counter(Actor):
             def __init__(self) -> None:

@@ -91,8 +91,6 @@ def _kinds(cls: type, name: str, method: Callable[..., Any]) -> tuple[type, ...]
             f"{cls.__qualname__}.{name} does not say what it handles ({error!r}): "
             "annotate its parameter with a message class known at module level",
         ) from error
-    if get_origin(hint) in {Union, UnionType}:
-        hints = get_args(hint)
-    else:
-        hints = (hint,)
+    is_union = get_origin(hint) in {Union, UnionType}
+    hints = get_args(hint) if is_union else (hint,)
     return tuple(get_origin(each) or each for each in hints)

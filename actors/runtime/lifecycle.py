@@ -92,14 +92,7 @@ async def limited(cell: Cell, coro: Coroutine[Any, Any, T], limit_s: float) -> b
             raise errand.error
         return True
     for act in (worker.cancel, worker.abandon):
-        alarm = cell.pump.clock.call_later(limit_s, lambda: _wake(waiter))
-        waiter: Future[None] = cell.pump.loop.create_future()
-        future.add_done_callback(lambda _: _wake(waiter))
-        try:
-            await waiter
-        finally:
-            alarm.cancel()
-        if future.done():
+        if await _done_within(cell, future, limit_s):
             break
         act()
     if not future.done():
@@ -111,9 +104,21 @@ async def limited(cell: Cell, coro: Coroutine[Any, Any, T], limit_s: float) -> b
     return True
 
 
-def _wake(waiter: "Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+async def _done_within(cell: Cell, future: "Future[Any]", limit_s: float) -> bool:
+    """Wait for `future` without looking at its outcome; tell whether it is done."""
+    waiter: Future[None] = cell.pump.loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    alarm = cell.pump.clock.call_later(limit_s, wake)
+    try:
+        await waiter
+    finally:
+        alarm.cancel()
+    return future.done()
 
 
 async def start(cell: Cell) -> None:

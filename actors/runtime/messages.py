@@ -22,8 +22,9 @@ class Message(msgspec.Struct, frozen=True, gc=False, metaclass=MessageType):
 
 
 class Ask(Message, Generic[Answer]):
-    """A message that is answered: `class Get(Ask[int])` makes `await ref.ask(Get())`
-    an `int` for the type checker.
+    """A message that is answered, by an `Answer`.
+
+    `class Get(Ask[int])` makes `await ref.ask(Get())` an `int` for type checkers.
     """
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import structlog
@@ -73,7 +73,7 @@ class ActorSystem:
         self._root: Cell | None = None
         self._error: BaseException | None = None
 
-    async def __aenter__(self) -> "ActorSystem":
+    async def __aenter__(self) -> Self:
         """Start the pump and its workers."""
         if self._group is not None:
             raise SystemClosedError(f"{self.name} was entered before: make another")
@@ -87,7 +87,7 @@ class ActorSystem:
         pump.steps.grow(WORKERS)
         self._body = anyio.CancelScope()
         self._body.__enter__()
-        while len(pump.steps.idle) < WORKERS:
+        while len(pump.steps.idle) < WORKERS:  # noqa: ASYNC110 - a turn or two
             await asyncio.sleep(0)
         spec = ChildSpec(id=self.name, factory=Actor)
         self._root = root = Cell(pump, spec, None, "/")

@@ -32,7 +32,7 @@ class Timer:
         "stale",
     )
 
-    def __init__(  # noqa: PLR0913 - all that a timer is
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a timer is
         self,
         timers: dict[Hashable, "Timer"],
         cell: "Cell",

@@ -130,7 +130,7 @@ class Balance(Ask[int]):
     name: str = ""
 
 
-class Write_(Message):
+class Record(Message):
     """Write these events."""
 
     events: tuple[Event, ...]
@@ -164,7 +164,7 @@ class Bank(EventSourced[Account]):
                 return Decision((Withdrawn(amount),), state.balance - amount)
             case Balance():
                 return Decision(reply=state.balance)
-            case Write_(events):
+            case Record(events):
                 return Decision(events)
             case _:
                 raise ValueError(command)
@@ -204,7 +204,7 @@ class Branch(StreamOwner[Account]):
                 )
             case Balance():
                 return OwnerDecision(reply=self.sum)
-            case Write_(events, name):
+            case Record(events, name):
                 return OwnerDecision((Write(self.prefix + name, events),))
             case _:
                 raise ValueError(command, states)

@@ -1,10 +1,12 @@
 """Event-sourced actors say nothing before it is durable, and come back from the log."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from dramaturg.actors.runtime import ActorSystem, CommandRejectedError
+from dramaturg.events import Event
 from dramaturg.events.log import KeyTakenError, LogUnavailableError
 from dramaturg.events.log.memory import MemoryLog
 
@@ -40,7 +42,7 @@ async def test_an_answer_waits_for_the_disk() -> None:
 @pytest.mark.asyncio
 async def test_reactions_happen_in_order_with_their_cause() -> None:
     log = MemoryLog(REGISTRY)
-    reactions: list[object] = []
+    reactions: list[tuple[Event, Any]] = []
     async with log, ActorSystem(log=log) as system:
         bank = await system.spawn(spec("bank", lambda: Bank(reactions)))
         await asyncio.gather(*[bank.ask(Deposit(n)) for n in (1, 2, 3)])
@@ -51,7 +53,7 @@ async def test_reactions_happen_in_order_with_their_cause() -> None:
 @pytest.mark.asyncio
 async def test_state_comes_back_without_reactions() -> None:
     log = MemoryLog(REGISTRY)
-    reactions: list[object] = []
+    reactions: list[tuple[Event, Any]] = []
     async with log, ActorSystem(log=log) as system:
         bank = await system.spawn(spec("bank", lambda: Bank(reactions)))
         await bank.ask(Deposit(7))
