@@ -1,0 +1,1 @@
+"""Dead letters: failed work waits in one place until it is redriven or let go."""

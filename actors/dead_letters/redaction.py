@@ -1,0 +1,45 @@
+"""Secrets are kept out of what is shown and logged of a dead letter."""
+
+import re
+from typing import Any
+
+import msgspec
+
+HIDDEN = "[redacted]"
+_NAMES = r"(?:password|passwd|secret|token|api[_-]?key|authorization|credential)"
+_NAME = re.compile(_NAMES, re.IGNORECASE)
+_PAIR = re.compile(
+    rf"(\b[\w-]*{_NAMES}[\w-]*[\"']?\s*[=:]\s*)(?:bearer\s+|basic\s+)?(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]+:)[^\s@/]+(?=@)", re.IGNORECASE)
+
+
+def redacted_text(text: str) -> str:
+    """Hide what follows the name of a secret, and passwords in addresses.
+
+    >>> redacted_text("login failed: password=hunter2 for https://me:pw@host/")
+    'login failed: password=[redacted] for https://me:[redacted]@host/'
+    """
+    text = _PAIR.sub(rf"\1{HIDDEN}", text)
+    return _LOGIN.sub(rf"\1{HIDDEN}", text)
+
+
+def redacted_payload(payload: msgspec.Raw) -> msgspec.Raw:
+    """Hide the values of fields with the name of a secret, however deep."""
+    return msgspec.Raw(msgspec.json.encode(_redacted(msgspec.json.decode(payload))))
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case dict():
+            return {
+                name: HIDDEN if _NAME.search(name) else _redacted(each)
+                for name, each in value.items()
+            }
+        case list():
+            return [_redacted(each) for each in value]
+        case str():
+            return redacted_text(value)
+        case _:
+            return value
