@@ -117,10 +117,10 @@ class ActorSystem:
         for off in self._off:
             off()
         self._group.cancel_scope.cancel()
-        if error is None or caught:
-            await self._group.__aexit__(None, None, None)
-        else:
+        if isinstance(error, asyncio.CancelledError) and not caught:
             await self._group.__aexit__(kind, error, traceback)
+        else:  # the block's own error leaves as it is, not in a group
+            await self._group.__aexit__(None, None, None)
         if self._error is not None:
             raise self._error
         return caught

@@ -87,3 +87,10 @@ async def test_an_ask_ends_at_its_deadline() -> None:
 
         with pytest.raises(AskTimeoutError, match="GetSlowly within 1 s"):
             await slow
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_the_block_leaves_the_system_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with ActorSystem():
+            raise ZeroDivisionError
