@@ -5,8 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
+
+PIPE_COLUMNS = 160
+"""How wide tables are where nobody's screen sets a width."""
 
 
 class Output:
@@ -14,7 +18,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(highlight=False)
+        wide = None if sys.stdout.isatty() else PIPE_COLUMNS
+        self.console = Console(highlight=False, width=wide)
         self.remarks = Console(stderr=True, highlight=False)
 
     def rows(
@@ -29,7 +34,7 @@ class Output:
             for row in rows:
                 self.value(row)
             return
-        table = Table(title=title, title_justify="left", header_style="bold")
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:

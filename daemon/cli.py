@@ -1,0 +1,45 @@
+"""The `dramaturg` command: finds the right function, and says in one line what failed."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from ..events import DramaturgError
+from .commands.log import log
+from .errors import UsageError
+from .output import Output
+
+DONE, FAILED, WRONG_USE = 0, 1, 2
+
+app = App(
+    name="dramaturg",
+    help="Keep unreliable work reliable, and see how it went.",
+    version_flags=("--version",),
+)
+app.command(log)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 the work failed, 2 wrong use."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status."""
+    output = Output(as_json=False)
+    try:
+        result = app(list(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        output.error(f"{error}; see `dramaturg --help`")
+        return WRONG_USE
+    except UsageError as error:
+        output.error(str(error))
+        return WRONG_USE
+    except DramaturgError as error:
+        output.error(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        output.error("interrupted; run the same command again to go on")
+        return FAILED
+    return result if isinstance(result, int) else DONE

@@ -1,0 +1,26 @@
+"""Where things lie in a data folder."""
+
+from pathlib import Path
+
+from ..events import vocabulary
+from ..events.log import LogNotFoundError
+from ..events.log.reader import LogReader
+
+
+def log_path(data: Path) -> Path:
+    """Return where the log of a data folder is."""
+    return data / "events.db"
+
+
+def open_log(data: Path) -> LogReader:
+    """Open the log of a data folder, or a log file itself, for reading only.
+
+    Raises `LogNotFoundError` saying what to do when there is none.
+    """
+    path = data if data.is_file() else log_path(data)
+    if not path.exists():
+        raise LogNotFoundError(
+            f"there is no log in {data}: run `dramaturg ingest` first, or name the "
+            "folder with --data",
+        )
+    return LogReader(path, vocabulary())
