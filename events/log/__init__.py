@@ -30,7 +30,6 @@ from .errors import (
     VersionConflictError,
 )
 from .memory import MemoryLog
-from .sqlite import SqliteLog
 from .subscription import subscribe, subscribe_pages
 
 __all__ = [
@@ -56,7 +55,6 @@ __all__ = [
     "Reader",
     "Recorded",
     "Snapshot",
-    "SqliteLog",
     "StaleWriterError",
     "StreamAppend",
     "StreamHead",

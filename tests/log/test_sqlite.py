@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dramaturg.events.log import EventLog, SqliteLog
+from dramaturg.events.log import EventLog
+from dramaturg.events.log.sqlite import SqliteLog
 
 from .contract import LogContract
 from .vocabulary import REGISTRY
