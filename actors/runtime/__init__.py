@@ -1,6 +1,7 @@
 """The actor runtime: cells, references, mailboxes and supervision."""
 
 from .actor import Actor
+from .census import ActorInfo
 from .clock import Clock, ManualClock, SystemClock
 from .context import ActorContext, Later
 from .errors import (
@@ -14,8 +15,13 @@ from .errors import (
     EvolveError,
     HandlerCancelledError,
     HandlerError,
+    IntensityExceededError,
+    KilledError,
+    LinkedError,
     MailboxFullError,
+    NameTakenError,
     NoSuchActorError,
+    StashFullError,
     StreamGapError,
     SystemClosedError,
     UnhandledMessageError,
@@ -28,8 +34,10 @@ from .mailbox import Mailbox
 from .messages import Ask, Message, Terminated
 from .origin import Origin
 from .refs import Ref
-from .spec import ChildSpec
+from .spec import AnySpec, ChildSpec, SupervisorSpec
 from .stream_owner import OwnerContext, OwnerDecision, StreamOwner, Write
+from .supervision import Backoff, Directive, Directives, Restart, Strategy
+from .supervisor import StartChild, Supervisor
 from .system import ActorSystem
 from .timers import Timers
 from .work import Running
@@ -39,33 +47,48 @@ __all__ = [
     "ActorContext",
     "ActorError",
     "ActorFailedError",
+    "ActorInfo",
     "ActorStoppedError",
     "ActorSystem",
+    "AnySpec",
     "Ask",
     "AskCycleError",
     "AskTimeoutError",
+    "Backoff",
     "ChildExistsError",
     "ChildSpec",
     "Clock",
     "CommandRejectedError",
     "Decision",
+    "Directive",
+    "Directives",
     "EventSourced",
     "EvolveError",
     "HandlerCancelledError",
     "HandlerError",
+    "IntensityExceededError",
+    "KilledError",
     "Later",
+    "LinkedError",
     "Mailbox",
     "MailboxFullError",
     "ManualClock",
     "Message",
+    "NameTakenError",
     "NoSuchActorError",
     "Origin",
     "OwnerContext",
     "OwnerDecision",
     "Ref",
+    "Restart",
     "Running",
+    "StartChild",
+    "StashFullError",
+    "Strategy",
     "StreamGapError",
     "StreamOwner",
+    "Supervisor",
+    "SupervisorSpec",
     "SystemClock",
     "SystemClosedError",
     "Terminated",

@@ -40,16 +40,19 @@ from .mailbox import DeadBox, Item, Reply, bury, overflow, refuse
 from .messages import Ask, Message
 from .origin import Origin
 from .refs import Ref
+from .timers import Tick
+from .work import Finished
 
 if TYPE_CHECKING:
     from .actor import Actor
+    from .change import Change
     from .children import Children
     from .context import ActorContext
     from .journal import Journal
+    from .keeper import Root, Supervision
     from .pump import Pump
-    from .spec import ChildSpec
+    from .spec import AnySpec
     from .steps import Worker
-    from .supervisor import Supervision
     from .timers import Timers
     from .work import Running
 
@@ -82,8 +85,10 @@ class Cell(Ref):
         "asking",
         "batch",
         "box",
+        "change",
         "children",
         "context",
+        "crash",
         "error",
         "gate",
         "handled",
@@ -100,17 +105,19 @@ class Cell(Ref):
         "signals",
         "spec",
         "started_s",
+        "stash",
         "state",
         "timers",
         "waiting",
         "watchers",
+        "watching",
         "works",
     )
 
     def __init__(
         self,
         pump: "Pump",
-        spec: "ChildSpec",
+        spec: "AnySpec",
         parent: "Cell | None",
         path: str,
     ) -> None:
@@ -146,6 +153,14 @@ class Cell(Ref):
         """Whom the coroutine at work asks; None while none is at work."""
         self.waiting: list[Future[None]] | None = None
         """Who waits until there is room, or until the handler has ended."""
+        self.change: Change | None = None
+        """The start, halt or stop under way."""
+        self.crash: tuple[object, int] | None = None
+        """The message that crashed the last instance, and how many it has crashed."""
+        self.stash: list[Item] | None = None
+        """What the actor has put aside for later."""
+        self.watching: dict[Any, Cell] | None = None
+        """Whom the actor watches; the keys are those in their `watchers`."""
         self.watchers: dict[Any, Callable[[BaseException | None], None]] | None = None
 
     # Messages
@@ -355,9 +370,11 @@ class Cell(Ref):
 
     def crashed(self, error: BaseException) -> None:
         """Take the error of a suspended handler: the worker's call."""
-        message = self.message
+        message, origin = self.message, self.origin
         self._ended()
+        self.origin = origin
         self.fail(error, message)
+        self.origin = None
 
     def _ended(self) -> None:
         carried = self.job is not None
@@ -394,7 +411,20 @@ class Cell(Ref):
         self.hold()
         if self.journal is not None:
             self.journal.revoke(error)
+        if isinstance(message, Message) and not isinstance(message, (Tick, Finished)):
+            self._lay_aside(message)
         self.signal(self._report)
+
+    def _lay_aside(self, message: Message) -> None:
+        """Deliver a message that crashed the actor again, or not any more."""
+        crash = self.crash
+        times = 1 if crash is None or crash[0] is not message else crash[1] + 1
+        if isinstance(message, Ask) or times >= self.spec.crashes_max:
+            self.crash = None
+            self.pump.dead(self, message, "crashed")
+        else:
+            self.crash = (message, times)
+            self.put_first([(message, None, self.origin)])
 
     def _report(self) -> None:
         """Tell the parent's supervision of a failure."""
@@ -402,7 +432,7 @@ class Cell(Ref):
             self.supervision.failed(self, self.error)
 
     @property
-    def supervision(self) -> "Supervision":
+    def supervision(self) -> "Supervision | Root":
         """Who decides about this cell's failures."""
         return self.pump.supervision_of(self)
 

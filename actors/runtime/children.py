@@ -6,58 +6,74 @@ from . import lifecycle
 from .cell import Cell
 from .context import ActorContext
 from .errors import ChildExistsError, SystemClosedError
-from .supervisor import RestartAtOnce, Supervision
+from .keeper import Supervision
+from .spec import SupervisorSpec
 
 if TYPE_CHECKING:
-    from .spec import ChildSpec
+    from .spec import AnySpec
 
 
 class Children:
     """The cells under a cell, by id."""
 
-    __slots__ = ("_parent", "cells", "closed", "supervision")
+    __slots__ = ("cells", "closed", "parent", "supervision")
 
-    def __init__(self, parent: Cell, supervision: Supervision | None = None) -> None:
-        self._parent = parent
+    def __init__(self, parent: Cell) -> None:
+        self.parent = parent
         self.cells: dict[str, Cell] = {}
         self.closed = False
         """No more children are taken: the parent is going down."""
-        self.supervision = supervision or RestartAtOnce()
+        self.supervision = Supervision(self)
 
-    async def spawn(self, spec: "ChildSpec") -> Cell:
+    async def spawn(self, spec: "AnySpec") -> Cell:
         """Start a child and return once it is up. Raises what its start raised."""
         cell = self.add(spec)
         try:
             await lifecycle.start(cell)
         except BaseException as error:
-            self.remove(cell)
-            cell.bury(error)
+            if not cell.stopped:
+                self.remove(cell)
+                cell.bury(error)
             raise
         return cell
 
-    def add(self, spec: "ChildSpec") -> Cell:
+    def add(self, spec: "AnySpec") -> Cell:
         """Make the cell of a child without starting it."""
-        parent = self._parent
+        parent = self.parent
         path = f"{parent.path.rstrip('/')}/{spec.id}"
-        if self.closed:
+        if self.closed or parent.stopped:
             raise SystemClosedError(f"{parent.path} is stopping: {path} came too late")
-        if spec.id in self.cells:
+        before = self.cells.get(spec.id)
+        if before is not None and not before.stopped:
             raise ChildExistsError(path)
+        return self._make(spec, path)
+
+    def renew(self, cell: Cell) -> Cell:
+        """Make a new cell in the place of one that has stopped."""
+        return self._make(cell.spec, cell.path)
+
+    def _make(self, spec: "AnySpec", path: str) -> Cell:
+        parent = self.parent
         cell = self.cells[spec.id] = Cell(parent.pump, spec, parent, path)
         assert parent.context is not None
         cell.context = ActorContext(cell, parent.context.system)
+        if isinstance(spec, SupervisorSpec):
+            cell.children = Children(cell)
         return cell
 
     def remove(self, cell: Cell) -> None:
-        """Forget a child that has stopped."""
-        if self.cells.get(cell.spec.id) is cell:
-            del self.cells[cell.spec.id]
+        """Forget a child that has stopped, unless it keeps its place in its group."""
+        name = cell.spec.id
+        if self.cells.get(name) is cell and not self.supervision.keeps(name):
+            del self.cells[name]
+            self.supervision.forget(name)
 
     async def stop_all(self) -> None:
         """Stop the children, the last started first."""
         self.closed = True
+        self.supervision.close()
         while self.cells:
             cell = next(reversed(self.cells.values()))
-            await lifecycle.stop(cell, None)
+            await lifecycle.stop(cell, cell.error if cell.state == "failed" else None)
             self.remove(cell)
         self.closed = False

@@ -17,7 +17,7 @@ from .work import Running
 
 if TYPE_CHECKING:
     from .cell import Cell
-    from .spec import ChildSpec
+    from .spec import AnySpec
     from .system import ActorSystem
 
 T = TypeVar("T")
@@ -156,7 +156,7 @@ class ActorContext:
         for later in owed or ():
             later.fail(ActorStoppedError(self.cell.path))
 
-    async def spawn(self, spec: "ChildSpec") -> Ref:
+    async def spawn(self, spec: "AnySpec") -> Ref:
         """Start a child of this actor and return once it is up."""
         return await self.system.spawn_under(self.cell, spec)
 
@@ -171,3 +171,11 @@ class ActorContext:
     def unwatch(self, ref: Ref) -> None:
         """Take `watch` back."""
         self.system.unwatch(self.cell, ref)
+
+    def link(self, ref: Ref) -> None:
+        """Fail with `ref` if it ends with an error, and the other way round."""
+        self.system.link(self.cell, ref)
+
+    def unlink(self, ref: Ref) -> None:
+        """Take `link` back."""
+        self.system.unlink(self.cell, ref)

@@ -99,6 +99,61 @@ class SystemClosedError(ActorError):
     """The system is not running."""
 
 
+class IntensityExceededError(ActorError):
+    """A supervisor restarted its children as often as it may, and gives up."""
+
+    def __init__(
+        self,
+        path: str,
+        child: str,
+        error: BaseException,
+        limits: tuple[int, float],
+    ) -> None:
+        restarts_max, within_s = limits
+        super().__init__(
+            f"{path} gives up, since its children failed more than {restarts_max} times "
+            f"in {within_s:g} s, last {child} ({error!r}): mend what fails, or give "
+            "them a backoff",
+        )
+        self.path = path
+        self.child = child
+
+
+class KilledError(ActorError):
+    """The actor was killed; its supervisor decides whether it comes back."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was killed")
+        self.path = path
+
+
+class LinkedError(ActorError):
+    """An actor this one is linked to has ended with an error."""
+
+    def __init__(self, path: str, error: BaseException) -> None:
+        super().__init__(f"the linked actor {path} ended: {error!r}")
+        self.path = path
+
+
+class StashFullError(ActorError):
+    """The actor has put aside as many messages as its mailbox may hold."""
+
+    def __init__(self, path: str, capacity: int) -> None:
+        super().__init__(
+            f"{path} has stashed {capacity} messages: unstash them, or give its mailbox "
+            "more capacity",
+        )
+        self.path = path
+
+
+class NameTakenError(ActorError):
+    """Another actor is registered under this name."""
+
+    def __init__(self, name: str, path: str) -> None:
+        super().__init__(f"{name!r} is {path}: unregister it first, or take another")
+        self.name = name
+
+
 class UnrecoverableError(ActorError):
     """Restarting would fail in the same way; the actor stays stopped until repair."""
 

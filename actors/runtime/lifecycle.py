@@ -15,66 +15,29 @@ They are coroutines to be awaited by whoever changes the tree, one at a time per
 handler or a journal does, so restarting a plain actor takes no task and no turn.
 """
 
-from asyncio import CancelledError, Future
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from asyncio import Future
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from ...events.log import LogUnavailableError
+from . import watching
+from .actor import Actor
 from .cell import BUSY, Cell
-from .errors import ActorFailedError, HandlerCancelledError
+from .change import Change, begin
+from .errand import Errand, go
+from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .faults import described
-
-if TYPE_CHECKING:
-    from .origin import Origin
+from .mailbox import Item
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
-
-class Errand:
-    """A coroutine of the runtime; its outcome is a future for those who wait."""
-
-    __slots__ = ("_future", "error", "origin", "result")
-
-    def __init__(self, future: "Future[Any] | None" = None) -> None:
-        self._future = future
-        self.origin: Origin | None = None
-        self.result: object = None
-        self.error: BaseException | None = None
-
-    def settled(self, result: object) -> None:
-        """Take the result."""
-        self.result = result
-        if self._future is not None and not self._future.done():
-            self._future.set_result(result)
-
-    def crashed(self, error: BaseException) -> None:
-        """Take the error."""
-        self.error = error
-        if self._future is not None and not self._future.done():
-            if isinstance(error, CancelledError):
-                self._future.cancel()
-            else:
-                self._future.set_exception(error)
-
-
-class _Unattended(Errand):
-    """An errand nobody waits for: its error is a fault of the runtime, and logged."""
-
-    __slots__ = ()
-
-    def crashed(self, error: BaseException) -> None:
-        """Report the error."""
-        if isinstance(error, Exception):
-            _log.error("runtime.failed", **described(error))
-
-
-def go(cell: Cell, coro: Coroutine[Any, Any, object]) -> None:
-    """Run a change of the tree that nobody waits for."""
-    cell.pump.steps.begin(coro, _Unattended(), None)
+LOG_RETRY_S: Final = 1.0
+"""How long a start that failed for want of the log waits, unless the log says before
+that it is back."""
 
 
 async def limited(cell: Cell, coro: Coroutine[Any, Any, T], limit_s: float) -> bool:
@@ -123,6 +86,16 @@ async def _done_within(cell: Cell, future: "Future[Any]", limit_s: float) -> boo
 
 async def start(cell: Cell) -> None:
     """Bring `cell` up with a new instance; raises what went wrong."""
+    change = await begin(cell)
+    try:
+        if cell.stopped:
+            raise ActorStoppedError(cell.path)
+        await _come_up(cell, change)
+    finally:
+        change.end()
+
+
+async def _come_up(cell: Cell, change: Change) -> None:
     cell.state = "starting"
     try:
         actor = cell.spec.factory()
@@ -131,62 +104,121 @@ async def start(cell: Cell) -> None:
         cell.actor = actor
         cell.handlers = actor.handlers
         cell.journal = journal = actor.open_journal()
-        if journal is not None:
-            await journal.recover()
-        if "starting" in actor.hooks:
-            await actor.starting()
+        if journal is not None or "starting" in actor.hooks:
+            await change.carry(_get_ready(cell, actor))
         if journal is not None:
             journal.resume()
     except BaseException as error:
-        cell.state = "down"
         cell.error = error
+        if cell.children is not None:
+            await cell.children.stop_all()
         _clear(cell, error)
+        cell.state = "down"
         raise
     cell.state = "running"
-    cell.error = None
     cell.started_s = cell.pump.clock.now_s()
     cell.open()
+    if cell.children is not None:
+        cell.children.supervision.attend()
+
+
+async def _get_ready(cell: Cell, actor: Actor) -> None:
+    if cell.journal is not None:
+        await cell.journal.recover()
+    if "starting" in actor.hooks:
+        await actor.starting()
 
 
 async def halt(cell: Cell, error: BaseException | None) -> None:
     """Take `cell` down and keep its mailbox."""
-    await _go_down(cell, error, for_good=False)
-    cell.state = "down"
+    change = await begin(cell)
+    try:
+        if not cell.stopped:
+            await _go_down(cell, error, for_good=False)
+            cell.state = "down"
+    finally:
+        change.end()
+
+
+async def revive(cell: Cell) -> bool:
+    """Start a halted cell again, and tell whether that did not fail.
+
+    A start that fails is a failure of the child, of which its supervision hears in
+    a later turn. One that fails for want of the log waits for the log.
+    """
+    cell.restarts += 1
+    return await _start_again(cell)
+
+
+async def _start_again(cell: Cell) -> bool:
+    try:
+        await start(cell)
+    except Exception as failure:  # noqa: BLE001 - the supervisor's business
+        if cell.stopped or cell.state != "down":
+            return True
+        if isinstance(failure, LogUnavailableError):
+            cell.state = "suspended"
+            cell.pump.clock.call_later(LOG_RETRY_S, lambda: _retry(cell))
+            return True
+        cell.state = "running"  # so that it can fail
+        cell.fail(failure)
+        return False
+    _log.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
+    return True
+
+
+def _retry(cell: Cell) -> None:
+    """Rebuild a suspended cell if nobody said that the log is back, but it is."""
+    if cell.state == "suspended":
+        go(cell, rebuild(cell))
 
 
 async def restart(cell: Cell, error: BaseException | None) -> None:
     """Replace the instance; a failing start is reported like any failure."""
     await halt(cell, error)
-    cell.restarts += 1
-    await _start_again(cell)
+    await revive(cell)
 
 
 async def rebuild(cell: Cell) -> None:
     """Rebuild a suspended cell from its log; this counts as no restart."""
     if cell.state == "suspended":
-        await halt(cell, cell.error)
+        await halt(cell, None)
         await _start_again(cell)
 
 
-async def _start_again(cell: Cell) -> None:
-    try:
-        await start(cell)
-    except LogUnavailableError as error:
-        cell.state = "suspended"
-        cell.error = error
-    except Exception as failure:  # noqa: BLE001 - the supervisor's business
-        cell.state = "running"  # so that it can fail
-        cell.fail(failure)
-
-
-async def stop(cell: Cell, error: BaseException | None) -> None:
-    """Take `cell` down for good."""
+async def stop(
+    cell: Cell,
+    error: BaseException | None,
+    heir: Callable[[list[Item]], None] | None = None,
+) -> None:
+    """Take `cell` down for good; what waits in the mailbox is its `heir`'s."""
     if cell.stopped:
         return
-    await _go_down(cell, error, for_good=True)
-    cell.bury(error)
-    if cell.parent is not None and cell.parent.children is not None:
-        cell.parent.children.remove(cell)
+    change = await begin(cell, interrupting=True)
+    try:
+        if cell.stopped:
+            return
+        await _go_down(cell, error, for_good=True)
+        left = [] if heir is None else cell.take_all()
+        cell.bury(error)
+        if cell.parent is not None and cell.parent.children is not None:
+            cell.parent.children.remove(cell)
+        if heir is not None:
+            heir(left)
+    finally:
+        change.end()
+
+
+def fell(cell: Cell, error: Exception) -> None:
+    """Have `cell` fail at once with `error`, whatever it is doing."""
+    if cell.change is not None:
+        cell.change.interrupt(error)
+    if cell.state in {"running", "suspended"}:
+        worker = cell.job
+        cell.state = "running"
+        cell.fail(error)
+        if worker is not None:
+            worker.cancel()
 
 
 async def _go_down(
@@ -256,4 +288,11 @@ def _clear(cell: Cell, error: BaseException | None) -> None:
         )
     if cell.context is not None:
         cell.context.refuse_owed()
+    watching.forget_all(cell)
+    stash, cell.stash = cell.stash, None
+    if stash:
+        cell.put_first(stash)
     cell.actor = None
+
+
+__all__ = ["fell", "go", "halt", "rebuild", "restart", "revive", "start", "stop"]

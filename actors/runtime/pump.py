@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from .asks import Asks
     from .cell import Cell
     from .clock import Clock
+    from .keeper import Root, Supervision
     from .mailbox import Item
     from .origin import Origin
     from .steps import Steps
-    from .supervisor import Supervision
 
 MESSAGES_MAX: Final = 16
 SLICE_S: Final = 0.00025
@@ -62,7 +62,7 @@ class Pump:
 
     asks: "Asks"
     steps: "Steps"
-    supervise_root: "Supervision"
+    supervise_root: "Root"
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Pump:
         if self.parked:
             self.wake()
 
-    def supervision_of(self, cell: "Cell") -> "Supervision":
+    def supervision_of(self, cell: "Cell") -> "Supervision | Root":
         """Return who decides about failures of `cell`."""
         parent = cell.parent
         if parent is None or parent.children is None:
@@ -180,8 +180,8 @@ class Pump:
                 if cell.gate:
                     break
         except Exception as error:  # noqa: BLE001 - the supervisor's business
-            self.origin = cell.origin = None
             cell.fail(error, item[0] if item.__class__ is tuple else item)
+            self.origin = cell.origin = None
         self.current = None
         cell.handled += count
         self._leave(cell)

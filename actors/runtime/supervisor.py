@@ -1,36 +1,35 @@
-"""Who decides about failed children: the hook of supervision, and the plainest answer."""
+"""The actor that does nothing but have children."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from . import lifecycle
-from .errors import UnrecoverableError
+from .actor import Actor
+from .handlers import handles
+from .messages import Ask
+from .refs import Ref
 
 if TYPE_CHECKING:
-    from .cell import Cell
+    from .spec import AnySpec
 
 
-class Supervision(Protocol):
-    """Hears of each child that failed or ended by itself, in a turn of its own."""
+class StartChild(Ask[Ref]):
+    """Have a supervisor start one more child; answered once that is up."""
 
-    def failed(self, child: "Cell", error: BaseException) -> None:
-        """Decide about a child in state `failed`; its mailbox is kept meanwhile."""
-        ...
-
-    def exited(self, child: "Cell") -> None:
-        """Decide about a child that asked to be stopped."""
-        ...
+    spec: "AnySpec"
 
 
-class RestartAtOnce:
-    """Restarts whatever fails, without counting."""
+class Supervisor(Actor):
+    """Starts its children in order; all else is done by its `Supervision`."""
 
-    def failed(self, child: "Cell", error: BaseException) -> None:
-        """Restart `child`, or stop it where restarting would not help."""
-        if isinstance(error, UnrecoverableError):
-            lifecycle.go(child, lifecycle.stop(child, error))
-        else:
-            lifecycle.go(child, lifecycle.restart(child, error))
+    def __init__(self, specs: "Sequence[AnySpec]") -> None:
+        self._specs = specs
 
-    def exited(self, child: "Cell") -> None:
-        """Stop `child`."""
-        lifecycle.go(child, lifecycle.stop(child, None))
+    async def starting(self) -> None:
+        """Start the children, each ready before the next."""
+        for spec in self._specs:
+            await self.ctx.spawn(spec)
+
+    @handles
+    async def start_child(self, message: StartChild) -> Ref:
+        """Start one more child."""
+        return await self.ctx.spawn(message.spec)

@@ -10,23 +10,23 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from . import lifecycle
+from . import lifecycle, watching
 from .actor import Actor
 from .asks import Asks
 from .cell import Cell
+from .census import ActorInfo, describe
 from .children import Children
 from .clock import Clock, SystemClock
 from .context import ActorContext
 from .dead_messages import DeadMessages
-from .errors import NoSuchActorError, SystemClosedError
+from .errors import KilledError, NoSuchActorError, SystemClosedError
 from .event_stream import EventStream
 from .faults import described
-from .messages import Terminated
+from .keeper import Root
 from .pump import Pump
 from .refs import Ref
-from .spec import ChildSpec
+from .spec import AnySpec, ChildSpec
 from .steps import Steps
-from .supervisor import RestartAtOnce
 
 if TYPE_CHECKING:
     from ...events.log import EventLog
@@ -80,7 +80,7 @@ class ActorSystem:
         loop = asyncio.get_running_loop()
         pump = Pump(loop, self.clock, self.dead_messages, self._on_failure)
         pump.asks = Asks(pump, self.clock)
-        pump.supervise_root = RestartAtOnce()
+        pump.supervise_root = Root(self)
         self._group = group = anyio.create_task_group()
         await group.__aenter__()
         pump.steps = Steps(pump, group, eager=self._eager)
@@ -162,7 +162,7 @@ class ActorSystem:
             if cell.children is not None:
                 todo += reversed(cell.children.cells.values())
 
-    def stop_with(self, error: BaseException) -> None:
+    def stop_with(self, error: BaseException | None) -> None:
         """End the block: nobody is left who could deal with `error`."""
         self._error = error
         if self._body is not None:
@@ -175,11 +175,11 @@ class ActorSystem:
             raise SystemClosedError(f"{self.name} is not running: use async with")
         return self._root
 
-    async def spawn(self, spec: ChildSpec) -> Ref:
+    async def spawn(self, spec: AnySpec) -> Ref:
         """Start an actor under the root and return once it is up."""
         return await self.spawn_under(self.root, spec)
 
-    async def spawn_under(self, parent: Cell, spec: ChildSpec) -> Ref:
+    async def spawn_under(self, parent: Cell, spec: AnySpec) -> Ref:
         """Start a child of `parent` and return once it is up."""
         if parent.children is None:
             parent.children = Children(parent)
@@ -202,7 +202,7 @@ class ActorSystem:
 
     async def stop(self, ref: Ref) -> None:
         """Stop an actor for good and return when it is down."""
-        cell = _local(ref)
+        cell = local(ref)
         if cell.pump.current is cell:
             cell.signal(lambda: cell.supervision.exited(cell))
         else:
@@ -210,24 +210,31 @@ class ActorSystem:
 
     def watch(self, watcher: Cell, ref: Ref) -> None:
         """Send `watcher` a `Terminated` once `ref` has stopped."""
-        cell = _local(ref)
-        path = cell.path
-
-        def tell(error: BaseException | None) -> None:
-            watcher.put_first([Terminated(path, error)])
-
-        if cell.stopped:
-            tell(cell.error)
-        elif cell.watchers is None:
-            cell.watchers = {watcher: tell}
-        else:
-            cell.watchers[watcher] = tell
+        watching.watch(watcher, local(ref))
 
     def unwatch(self, watcher: Cell, ref: Ref) -> None:
         """Take `watch` back."""
-        watchers = _local(ref).watchers
-        if watchers is not None:
-            watchers.pop(watcher, None)
+        watching.unwatch(watcher, local(ref))
+
+    def link(self, one: Ref, other: Ref) -> None:
+        """Have either fail if the other ends with an error."""
+        watching.link(local(one), local(other))
+
+    def unlink(self, one: Ref, other: Ref) -> None:
+        """Take `link` back."""
+        watching.unlink(local(one), local(other))
+
+    def kill(self, ref: Ref) -> None:
+        """Have an actor fail at once, in the middle of whatever it is doing.
+
+        Its supervisor decides whether it comes back; `stop` ends it for good.
+        """
+        cell = local(ref)
+        lifecycle.fell(cell, KilledError(cell.path))
+
+    def tree(self) -> ActorInfo:
+        """Describe all actors: states, mailbox depths, restarts, last failures."""
+        return describe(self.root)
 
     async def settled(self) -> None:
         """Wait until every actor is idle or waits for time or the outside: for tests."""
@@ -248,7 +255,8 @@ class ActorSystem:
         )
 
 
-def _local(ref: Ref) -> Cell:
+def local(ref: Ref) -> Cell:
+    """Return the cell of one actor. Raises `TypeError` for a router."""
     if not isinstance(ref, Cell):
         message = f"{ref!r} stands for several actors: name one of them"
         raise TypeError(message)
