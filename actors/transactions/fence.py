@@ -13,8 +13,8 @@ class Fence:
     A cancelled attempt may live on in a thread. It makes its effect inside
     `held()`, which is refused once the fence is closed; and closing waits until
     an effect that is being made has been made, so that the compensation finds it.
-    After a crash no thread is left, so that this need not be on disk. Both methods
-    may wait and are for threads, not for the event loop.
+    After a crash no thread is left, so that this need not be on disk. `held` and
+    `close` may wait and are for threads, not for the event loop.
     """
 
     def __init__(self, key: str) -> None:
@@ -34,3 +34,11 @@ class Fence:
         """Let no further effect through."""
         with self._lock:
             self._closed = True
+
+    def close_at_once(self) -> bool:
+        """Close if no effect is being made right now; tell whether. Never waits."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        self._closed = True
+        self._lock.release()
+        return True
