@@ -197,8 +197,11 @@ class Committer:
                 elif is_name(name):
                     heads[name] = ABSENT
                     missing.append(name)
-        for name, *head in _SELECT_HEADS.run(self._db, missing):
-            heads[name] = Head(*head)
+        for name, version, position, digest, is_open in _SELECT_HEADS.run(
+            self._db,
+            missing,
+        ):
+            heads[name] = (version, position, digest, bool(is_open))
         return heads
 
     def _keys_of(self, appends: Sequence[Pending]) -> dict[KeyName, str]:

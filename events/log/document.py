@@ -39,7 +39,7 @@ def encode_header(header: Header) -> bytes:
 
 def join(header: bytes, data: bytes) -> bytes:
     """Return the document of an encoded header and encoded data."""
-    return b"%b%b%b}" % (header[:-1], _SEAM, data)
+    return b'%b,"data":%b}' % (header[:-1], data)
 
 
 def split(document: bytes) -> tuple[bytes, bytes]:

@@ -1,9 +1,9 @@
 """Composes what one transaction writes from the appends that share it."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from .api import Appended, Header, StreamAppend
+from .api import Appended, Context, Header, StreamAppend
 from .digest import FIRST, chained
 from .document import encode_header, join
 from .errors import (
@@ -18,16 +18,13 @@ KeyName = tuple[str, str]
 """Scope and key."""
 
 
-class Head(NamedTuple):
-    """Where a stream stands."""
+Head = tuple[int, int | None, bytes, bool]
+"""Where a stream stands: version, position, digest, and whether it is open.
 
-    version: int
-    position: int | None
-    digest: bytes
-    open: bool
+A plain tuple, because one is made for every append.
+"""
 
-
-ABSENT = Head(0, None, FIRST, open=False)
+ABSENT: Head = (0, None, FIRST, False)
 """The head of a stream that never began."""
 
 
@@ -78,7 +75,7 @@ class Group:
         heads = self.heads
         if len(streams) == 1:
             append = streams[0]
-            version = _known(heads, append.stream).version
+            version = _version(heads, append.stream)
             if version != append.expected:
                 raise VersionConflictError(append.stream, append.expected, version)
             return
@@ -87,7 +84,7 @@ class Group:
             name = append.stream
             version = versions.get(name, -1)
             if version < 0:
-                version = _known(heads, name).version
+                version = _version(heads, name)
             if version != append.expected:
                 raise VersionConflictError(name, append.expected, version)
             versions[name] = version + len(append.events)
@@ -102,56 +99,64 @@ class Group:
             wanted[name] = key.stream
 
     def _write(self, pending: Pending) -> Appended:
-        headers = self._headers(pending)
-        values, heads = self.event_values, self.heads
-        position = first = self.next_position
+        first = self.next_position
+        if pending.size:
+            self._write_events(pending)
+        for key in pending.keys:
+            self._keys[key.scope, key.key] = key.stream
+            self.key_values += (key.scope, key.key, key.stream, key.expires_us)
+        last = self.next_position - 1
+        return Appended(min(first, last), self._committed_us)
+
+    def _write_events(self, pending: Pending) -> None:
+        context = pending.context
+        heads, values = self.heads, self.event_values
+        position = self.next_position
+        schema = -1
+        header = b""
         for append, datas in zip(pending.streams, pending.datas, strict=True):
             if not datas:
                 continue
             name = append.stream
             version, previous, digest, _ = heads[name]
             for event, data in zip(append.events, datas, strict=True):
+                if event.version != schema:
+                    # Only the context can fail to be encoded, so the first header
+                    # does, before anything is changed, or none.
+                    schema = event.version
+                    header = self._header(context, schema)
                 version += 1
                 tag = event.tag
-                header = headers[event.version]
                 digest = chained(digest, position, name, version, tag, header, data)
                 document = join(header, data)
                 values += (document, position, name, version, tag, previous, digest)
                 previous = position
                 position += 1
-            closes = append.events[-1].closes
-            heads[name] = Head(version, previous, digest, not closes)
+            heads[name] = (version, previous, digest, not append.events[-1].closes)
             self.changed.add(name)
-        for key in pending.keys:
-            self._keys[key.scope, key.key] = key.stream
-            self.key_values += (key.scope, key.key, key.stream, key.expires_us)
         self.next_position = position
-        return Appended(min(first, position - 1), self._committed_us)
 
-    def _headers(self, pending: Pending) -> dict[int, bytes]:
-        """Encode the header of an append's events, by their schema version."""
-        context = pending.context
-        versions = {event.version for a in pending.streams for event in a.events}
-        return {
-            version: encode_header(
-                Header(
-                    version,
-                    context.at_us,
-                    self._committed_us,
-                    context.by,
-                    context.owner,
-                    context.corr,
-                    context.cause,
-                    self._node,
-                    self._epoch,
-                ),
-            )
-            for version in versions
-        }
+    def _header(self, context: Context, schema: int) -> bytes:
+        return encode_header(
+            Header(
+                schema,
+                context.at_us,
+                self._committed_us,
+                context.by,
+                context.owner,
+                context.corr,
+                context.cause,
+                self._node,
+                self._epoch,
+            ),
+        )
 
 
-def _known(heads: dict[str, Head], name: str) -> Head:
+def _version(heads: dict[str, Head], name: str) -> int:
     try:
-        return heads[name]
+        return heads[name][0]
     except KeyError:
-        raise EncodingError(f"{name!r} cannot be the name of a stream") from None
+        raise EncodingError(
+            f"{name!r} cannot be the name of a stream: give it a text that is not "
+            "empty and holds no NUL and no half of a surrogate pair",
+        ) from None
