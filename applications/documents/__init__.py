@@ -1,0 +1,1 @@
+"""Documents become a graph, an index and manifests, whatever fails on the way."""
