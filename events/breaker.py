@@ -178,7 +178,10 @@ class Reopened(Event, tag="breaker.reopened", version=1):
 
 
 class WindowRolledUp(Event, tag="breaker.window_rolled_up", version=1):
-    """What was counted since the last roll-up of this generation."""
+    """What was counted since the last roll-up of this generation.
+
+    One of a generation that is over only adds to the totals.
+    """
 
     at_us: int
     generation: int
@@ -187,6 +190,8 @@ class WindowRolledUp(Event, tag="breaker.window_rolled_up", version=1):
     """When, on the boot clock."""
     seq: int
     """The number of the last call counted."""
+    calls: int
+    """How many were counted since the last roll-up."""
     failures: tuple[int, ...] = ()
     """Numbers of the calls that failed since the last roll-up, ascending."""
     slows: tuple[int, ...] = ()

@@ -1,5 +1,43 @@
 """Circuit breakers: calls to a failing dependency are refused until it recovers."""
 
-from .errors import BreakerOpenError
+from .actions import (
+    ConfigureBreaker,
+    DisableBreaker,
+    HoldOpen,
+    OnlyMeasure,
+    ReasonMissingError,
+    ResetBreaker,
+    TripBreaker,
+)
+from .breaker import Breaker
+from .config import BreakerConfig
+from .errors import BreakerOpenError, PermitUsedError
+from .generation import Permit, Rejection
+from .machine import Machine
+from .outcomes import Outcomes
+from .state import FOLD, BreakerState, evolve
+from .statistics import Statistics
+from .times import Now
 
-__all__ = ["BreakerOpenError"]
+__all__ = [
+    "FOLD",
+    "Breaker",
+    "BreakerConfig",
+    "BreakerOpenError",
+    "BreakerState",
+    "ConfigureBreaker",
+    "DisableBreaker",
+    "HoldOpen",
+    "Machine",
+    "Now",
+    "OnlyMeasure",
+    "Outcomes",
+    "Permit",
+    "PermitUsedError",
+    "ReasonMissingError",
+    "Rejection",
+    "ResetBreaker",
+    "Statistics",
+    "TripBreaker",
+    "evolve",
+]

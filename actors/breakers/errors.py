@@ -20,3 +20,13 @@ class BreakerOpenError(DramaturgError):
             f"breaker {self.breaker!r} refused the call{why}: "
             f"try again in {self.retry_after_s:.3f} s"
         )
+
+
+class PermitUsedError(DramaturgError):
+    """A permit was settled twice; one permit stands for one call."""
+
+    def __init__(self, breaker: str) -> None:
+        super().__init__(
+            f"this permit of breaker {breaker!r} was settled or cancelled before: "
+            "acquire one for each call",
+        )

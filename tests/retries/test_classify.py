@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dramaturg.actors.answers import parse_retry_after
 from dramaturg.actors.breakers import BreakerOpenError
 from dramaturg.actors.retries import (
     Classifier,
@@ -9,7 +10,7 @@ from dramaturg.actors.retries import (
     PermanentError,
     TransientError,
 )
-from dramaturg.actors.retries.classify import CAUSES_MAX, parse_retry_after
+from dramaturg.actors.retries.classify import CAUSES_MAX
 
 CLASSIFIER = Classifier()
 

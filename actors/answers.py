@@ -1,0 +1,42 @@
+"""What the other side said in its error: an HTTP status, how long to wait."""
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+
+def http_status(error: BaseException) -> int | None:
+    """Return the HTTP status (400 and above) that an exception carries, if any."""
+    for source in (error, getattr(error, "response", None)):
+        for name in ("status_code", "status", "code"):
+            value = getattr(source, name, None)
+            if isinstance(value, int) and 400 <= value <= 599:
+                return int(value)
+    return None
+
+
+def retry_after_s(error: BaseException, now_us: int | None = None) -> float | None:
+    """Return the seconds that the other side asked to wait, if it did."""
+    for source in (error, getattr(error, "response", None)):
+        for name in ("retry_after_s", "retry_after"):
+            value = getattr(source, name, None)
+            if isinstance(value, int | float) and value >= 0:
+                return float(value)
+        headers = getattr(source, "headers", None)
+        if isinstance(headers, Mapping):
+            text = headers.get("Retry-After") or headers.get("retry-after")
+            if text is not None:
+                return parse_retry_after(str(text), now_us)
+    return None
+
+
+def parse_retry_after(text: str, now_us: int | None = None) -> float | None:
+    """Read the header's seconds or date; None if it is neither (RFC 9110, 10.2.3)."""
+    if text.strip().isdecimal():
+        return float(text)
+    try:
+        until_s = parsedate_to_datetime(text).timestamp()
+    except ValueError:
+        return None
+    now_s = time.time() if now_us is None else now_us / 1e6
+    return max(0.0, until_s - now_s)

@@ -1,0 +1,153 @@
+"""What a living breaker consists of: its state, its generation and its journal.
+
+Its own transitions are in force at once and told to the journal. A person's
+decisions are told first and come into force when they are durable; meanwhile
+calls are counted as ever, but nothing else is decided.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from ...events import Event
+from ...events.breaker import Configured
+from . import decide
+from .config import BreakerConfig
+from .decide import Events
+from .generation import TRANSPARENT, Generation
+from .state import BreakerState, evolve
+from .times import Now, remaining_us
+
+
+class Journal(Protocol):
+    """Where the machine's events go."""
+
+    writable: bool
+    """False while the log cannot be written: no probe may start then."""
+
+    def add(self, event: Event) -> None:
+        """Take an event, in order, to be logged soon."""
+        ...
+
+    def due(self, after_s: float) -> None:
+        """Ask for a `tick` after this time."""
+        ...
+
+
+class Core:
+    """The state, and the ways in which it changes."""
+
+    def __init__(
+        self, name: str, config: BreakerConfig, journal: Journal | None
+    ) -> None:
+        self.config = config
+        """What the code asks for; `state.config` is what is in force."""
+        self.journal = journal
+        self.ready = journal is None
+        """False until the log has told what the state is."""
+        self.state = BreakerState(name)
+        if self.ready:
+            self.state = BreakerState(
+                name, config=self.config, config_version=1, code=self.config
+            )
+        self.generation = Generation(self.state, Now(0, 0), ready=self.ready)
+        self.neutral = 0
+        """Calls ignored or cancelled since the last roll-up."""
+        self.rejected = 0
+        """Calls refused since then."""
+        self._proposed: deque[Event] = deque()
+
+    @property
+    def name(self) -> str:
+        """What the breaker is called."""
+        return self.state.name
+
+    @property
+    def frozen(self) -> bool:
+        """Whether a person's decision is on its way to the disk: no other is made."""
+        return bool(self._proposed)
+
+    def roll_up(self, now: Now) -> None:
+        """Tell the journal all that was counted."""
+        generation = self.generation
+        counted = generation.seq != generation.rolled_seq
+        if counted or self.neutral or self.rejected:
+            event = generation.roll_up(now, self.neutral, self.rejected)
+            self.neutral = self.rejected = 0
+            self._emit(event)
+
+    def propose(self, action: Callable[[BreakerState], Events], now: Now) -> Events:
+        """Decide for a person; it comes into force when it is durable (`confirm`)."""
+        state = self.state
+        for event in self._proposed:
+            state = evolve(state, event)
+        if not self.frozen:
+            self.roll_up(now)
+        events = action(state)
+        if self.journal is None:
+            for event in events:
+                self._apply(event, now)
+            return events
+        self._proposed.extend(events)
+        for event in events:
+            self.journal.add(event)
+        return events
+
+    def confirm(self, event: Event | None, now: Now) -> None:
+        """Put a decision into force that has become durable; ignore other events."""
+        if not self._proposed or event is not self._proposed[0]:
+            return
+        self._proposed.popleft()
+        self._apply(event, now)
+        if not self._proposed:
+            self._thaw(now)
+
+    def forget(self, now: Now) -> Events:
+        """Drop the decisions that did not become durable, and return them."""
+        dropped = tuple(self._proposed)
+        self._proposed.clear()
+        self._thaw(now)
+        return dropped
+
+    def _apply(self, event: Event, now: Now) -> None:
+        self.state = evolve(self.state, event)
+        self.ready = self.ready or self.state.config_version > 0
+        self.roll_up(now)
+        if isinstance(event, Configured):
+            self.generation.fit(self.state, now, ready=self.ready)
+        else:
+            self._begin(now)
+
+    def _thaw(self, now: Now) -> None:
+        """Catch up on what was not decided meanwhile."""
+        raise NotImplementedError
+
+    def load(self, state: BreakerState, now: Now) -> None:
+        """Take over the state that the log holds, at the start."""
+        self.state = state
+        self._emit(*decide.restarted(state, now))
+        self.ready = state.config_version > 0 and state.code == self.config
+        self._begin(now)
+        if not self.ready:
+            self.propose(lambda state: decide.configured(state, self.config, now), now)
+
+    def _emit(self, *events: Event) -> None:
+        for event in events:
+            self.state = evolve(self.state, event)
+            if self.journal is not None:
+                self.journal.add(event)
+
+    def _change(self, now: Now, *events: Event) -> None:
+        """Go over to another generation; what the old one counted is told first."""
+        before = self.state.generation
+        self.roll_up(now)
+        self._emit(*events)
+        if self.state.generation != before:
+            self._begin(now)
+
+    def _begin(self, now: Now) -> None:
+        self.generation.retire()
+        self.generation = Generation(self.state, now, ready=self.ready)
+        until = self.state.until
+        if self.journal is not None and until and self.state.phase in TRANSPARENT:
+            self.journal.due(remaining_us(until, now) / 1e6)

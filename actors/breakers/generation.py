@@ -1,0 +1,172 @@
+"""What a call touches: the counters of one generation, and the permit to make it.
+
+Every generation is a new object. A call keeps the one it was admitted by, so a
+late result is counted on a retired generation and cannot move the breaker.
+"""
+
+from math import inf
+
+import msgspec
+
+from ...events.breaker import Bucket, Phase, WindowRolledUp
+from .config import ROLL_UP_CALLS, BreakerConfig
+from .state import BreakerState
+from .times import Now, remaining_us
+from .windows import LiveWindow, live_window
+
+UNROLLED_MAX = 10_000
+"""So many numbers of bad calls wait for a roll-up while the log cannot be written."""
+COUNTING: frozenset[Phase] = frozenset(("closed", "metrics_only"))
+TRANSPARENT: frozenset[Phase] = frozenset(("closed", "disabled", "metrics_only"))
+REFUSING: frozenset[Phase] = frozenset(("open", "forced_open"))
+
+
+class Generation:
+    """One stay in one phase. Its fields are read and moved on by the guard itself.
+
+    A good call in a closed breaker is `seq += 1`, and a look at whether this
+    number is to be attended to.
+    """
+
+    __slots__ = (
+        "attend_at",
+        "clocked",
+        "counting",
+        "dirty_us",
+        "failures",
+        "gated",
+        "number",
+        "retired",
+        "rolled_seq",
+        "seq",
+        "slow_s",
+        "slows",
+        "timed",
+        "turn_s",
+        "until_s",
+        "window",
+    )
+
+    def __init__(self, state: BreakerState, now: Now, *, ready: bool) -> None:
+        self.number = state.generation
+        self.retired = False
+        self.seq = state.window.seq
+        """The number of the last call that was counted."""
+        self.rolled_seq = self.seq
+        self.failures: list[int] = []
+        """Numbers that no roll-up holds yet."""
+        self.slows: list[int] = []
+        self.dirty_us: int | None = None
+        """When the first call after the last roll-up ended."""
+        self.until_s = -inf
+        """Every call is refused before this instant, on the clock."""
+        self.window: LiveWindow
+        self.fit(state, now, ready=ready)
+
+    def fit(self, state: BreakerState, now: Now, *, ready: bool) -> None:
+        """Go by the settings and the window of this state."""
+        config, until = state.config, state.until
+        self.counting = ready and state.phase in COUNTING and config.enabled
+        self.gated = not self.counting or until is not None
+        """Calls have to ask the machine."""
+        self.until_s = -inf
+        if ready and config.enabled and state.phase in REFUSING:
+            left_s = inf if until is None else remaining_us(until, now) / 1e6
+            self.until_s = now.clock_us / 1e6 + left_s
+        self.window = live_window(state.window, config, now.clock_us)
+        self.turn_s = self.window.turn_s if self.counting else inf
+        self.timed = config.timed
+        """Calls are to be timed."""
+        self.slow_s = config.slow_call_s if config.slow_call_s is not None else inf
+        self.clocked = self.timed or self.turn_s < inf
+        """The end of a call is to be looked up."""
+        self.attend_at = self.seq + 1
+        """The number of the call from which on the machine has to be told."""
+
+    def retire(self) -> None:
+        """Let every later result be noticed as late, and do nothing else."""
+        self.retired = self.clocked = True
+        self.attend_at = 0
+        self.turn_s = -inf
+
+    def turn(self, clock_us: int) -> None:
+        """Move the window on in time."""
+        self.window.turn(clock_us, self.seq)
+        self.turn_s = self.window.turn_s
+
+    def count(self, *, failed: bool, slow: bool) -> None:
+        """Count one call."""
+        self.seq += 1
+        if not (failed or slow):
+            return
+        self.window.add(self.seq, failed=failed, slow=slow)
+        for bad, numbers in ((failed, self.failures), (slow, self.slows)):
+            if bad:
+                numbers.append(self.seq)
+                if len(numbers) > UNROLLED_MAX:
+                    del numbers[0]
+
+    def watch(self, config: BreakerConfig, *, rolls_up: bool) -> None:
+        """Set the number of the next good call that matters."""
+        next_at = self.window.attend_at(self.seq, config.min_calls)
+        if rolls_up:
+            next_at = min(next_at, self.rolled_seq + ROLL_UP_CALLS)
+        self.attend_at = next_at
+
+    def needs_roll_up(self, config: BreakerConfig) -> bool:
+        """Whether so much was counted that losing it would matter."""
+        return (
+            self.seq - self.rolled_seq >= ROLL_UP_CALLS
+            or len(self.failures) >= config.roll_up_failures
+        )
+
+    def roll_up(self, now: Now, neutral: int, rejected: int) -> WindowRolledUp:
+        """Return what was counted since the last roll-up, and count anew."""
+        calls = self.seq - self.rolled_seq
+        buckets = self.window.touched(self.seq)
+        if not buckets and calls:
+            start_us = now.clock_us if self.dirty_us is None else self.dirty_us
+            counts = (calls, len(self.failures), len(self.slows))
+            buckets = (Bucket(start_us, *counts),)
+        event = WindowRolledUp(
+            now.wall_us,
+            self.number,
+            now.boot,
+            now.clock_us,
+            self.seq,
+            calls,
+            tuple(self.failures),
+            tuple(self.slows),
+            buckets,
+            neutral,
+            rejected,
+        )
+        self.window.rolled_up()
+        self.rolled_seq = self.seq
+        self.failures, self.slows, self.dirty_us = [], [], None
+        if not self.retired and self.counting:
+            self.attend_at = self.seq + 1
+        return event
+
+
+class Permit:
+    """The right to make one call, to be settled or cancelled once."""
+
+    __slots__ = ("generation", "probe", "started_s", "used")
+
+    def __init__(
+        self, generation: Generation, started_s: float, probe: int = 0
+    ) -> None:
+        self.generation = generation
+        self.started_s = started_s
+        self.probe = probe
+        """The number of the probe; 0: an ordinary call."""
+        self.used = False
+
+
+class Rejection(msgspec.Struct, frozen=True, gc=False):
+    """The call must not be made."""
+
+    retry_after_s: float
+    """The soonest that another try can pass."""
+    reason: str

@@ -1,0 +1,52 @@
+"""Instants and deadlines that neither wall-clock steps nor restarts move."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from ...events.breaker import Deadline
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_THIS_PROCESS = uuid4().hex
+
+
+class Now(msgspec.Struct, frozen=True, gc=False):
+    """The present on both clocks, in microseconds."""
+
+    wall_us: int
+    clock_us: int
+    """The monotonic clock, which counts from the machine's start."""
+    boot: str = ""
+    """What tells this boot from others."""
+
+
+def boot_id(file: Path = BOOT_ID) -> str:
+    """Return what tells this boot from others.
+
+    Where the platform has nothing, each process counts as a boot of its own: its
+    deadlines then go on by the wall clock, within their spans.
+    """
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return _THIS_PROCESS
+
+
+def deadline(span_us: int, now: Now) -> Deadline:
+    """Return the instant that lies `span_us` ahead."""
+    return Deadline(now.wall_us + span_us, now.boot, now.clock_us + span_us, span_us)
+
+
+def remaining_us(until: Deadline, now: Now) -> int:
+    """Return how long it is still, 0 when it is over."""
+    if now.boot == until.boot:
+        return max(0, until.boot_us - now.clock_us)
+    return min(max(0, until.until_us - now.wall_us), until.span_us)
+
+
+def reanchored(until: Deadline, now: Now) -> Deadline:
+    """Return the deadline on this boot's clock, its full span kept."""
+    left_us = remaining_us(until, now)
+    instant = deadline(left_us, now)
+    return msgspec.structs.replace(instant, span_us=until.span_us)
