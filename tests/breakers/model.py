@@ -44,15 +44,19 @@ class Model:
         if self.phase in {"closed", "disabled", "metrics_only"}:
             return 0
         if self.phase in {"open", "forced_open"}:
-            if not over:
+            if not over or self.full(now_us):
                 return None
             self.enter("half_open")
-        self.leases = {n: end for n, end in self.leases.items() if end > now_us}
-        if len(self.leases) >= self.permitted():
+        if self.full(now_us):
             return None
         self.probes += 1
         self.leases[self.probes] = now_us + round(self.config.probe_lease_s * 1e6)
         return self.probes
+
+    def full(self, now_us: int) -> bool:
+        """Probes of an earlier stay may still be under way; they count."""
+        self.leases = {n: end for n, end in self.leases.items() if end > now_us}
+        return len(self.leases) >= self.permitted()
 
     def permitted(self) -> int:
         config = self.config

@@ -49,10 +49,14 @@ def breaker(
     )
 
 
+def phase(guard: Breaker) -> str:
+    return guard.machine.state.phase
+
+
 def open_it(guard: Breaker, dependency: Dependency, error: Exception) -> None:
     dependency.error = error
     fetch = guard(dependency.fetch)
-    while guard.machine.state.phase != "open":
+    while phase(guard) != "open":
         with pytest.raises(type(error)):
             run(fetch())
     dependency.error = None
@@ -98,24 +102,22 @@ def test_every_form_of_call_opens_and_closes_it() -> None:
         guard.done(permit, value)
         return value
 
-    forms = (
-        guard(dependency.fetch),
-        lambda: guard.call(dependency.fetch),
-        in_context,
-        with_permit,
-    )
+    async def called() -> int:
+        return await guard.call(dependency.fetch)
+
+    forms = (guard(dependency.fetch), called, in_context, with_permit)
     for call in forms:
         dependency.error = ConnectionError()
         for _ in range(2):
             with pytest.raises(ConnectionError):
                 run(call())
-        assert guard.machine.state.phase == "open"
+        assert phase(guard) == "open"
         dependency.error = None
         hands.pass_s(10)
         assert run(call()) == 1
-        assert guard.machine.state.phase == "half_open"
+        assert phase(guard) == "half_open"
         assert run(call()) == 1
-        assert guard.machine.state.phase == "closed"
+        assert phase(guard) == "closed"
 
 
 @pytest.mark.asyncio
@@ -159,7 +161,7 @@ async def test_a_cancelled_probe_frees_its_place_and_proves_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert guard.machine.state.phase == "half_open"
+    assert phase(guard) == "half_open"
     assert await guard.call(dependency.fetch) == 1
 
 
@@ -184,7 +186,7 @@ def test_a_late_probe_frees_its_place_but_is_not_judged() -> None:
     hands.pass_s(10)
     slow, bad = run(guard.acquire()), run(guard.acquire())
     guard.failed(bad, ConnectionError())
-    assert guard.machine.state.phase == "open"
+    assert phase(guard) == "open"
 
     guard.failed(slow, ConnectionError())
 
@@ -254,7 +256,7 @@ def test_a_result_can_be_a_failure() -> None:
     permit = run(guard.acquire())
     guard.done(permit, 503)
 
-    assert guard.machine.state.phase == "open"
+    assert phase(guard) == "open"
 
 
 def test_the_failing_side_can_name_the_cooldown() -> None:
@@ -309,10 +311,10 @@ def test_a_good_call_that_completes_the_minimum_can_open_it() -> None:
                 run(fetch())
         dependency.error = None
         run(fetch())
-        assert guard.machine.state.phase == "closed"
+        assert phase(guard) == "closed"
         run(fetch())
 
-        assert guard.machine.state.phase == "open"
+        assert phase(guard) == "open"
         evidence = guard.machine.state.evidence
         assert evidence is not None
         assert (evidence.calls, evidence.failures) == (5, 3)
@@ -469,10 +471,10 @@ def test_other_settings_keep_the_window_and_the_calls_under_way() -> None:
     under_way = run(guard.acquire())
 
     run(guard.configure(BreakerConfig(window="time", min_calls=4), "finer", "ann"))
-    assert guard.machine.state.phase == "closed"
+    assert phase(guard) == "closed"
     guard.failed(under_way, ConnectionError())
 
-    assert guard.machine.state.phase == "open"
+    assert phase(guard) == "open"
     assert guard.statistics().config_version == 2
 
 
@@ -490,4 +492,4 @@ def test_settings_under_which_the_window_is_over_a_limit_open_it_at_the_next_cal
     run(guard.configure(BreakerConfig(window="count", min_calls=5), "stricter"))
     run(guard.call(dependency.fetch))
 
-    assert guard.machine.state.phase == "open"
+    assert phase(guard) == "open"
