@@ -65,8 +65,8 @@ class RetryScheduled(Event, tag="dead_letter.retry_scheduled"):
     reason: str = ""
     batch: str = ""
     """The bulk redrive it belongs to; empty: the background retries."""
-    payload: msgspec.Raw | None = None
-    """The edited payload; None: as it was."""
+    payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """The edited payload; unset: as it was. (`Raw | None` cannot be read back.)"""
 
 
 class RetryCancelled(Event, tag="dead_letter.retry_cancelled"):

@@ -39,6 +39,8 @@ class ItemSubmitted(Event, tag="item.submitted", version=1):
     """Higher goes first among items that wait for the same stage."""
     due_us: int = 0
     """Not to be started before; 0: at once."""
+    corr: str = ""
+    """The correlation id on all of the item's events; empty: the item's id."""
     starts: str = ""
     """The stage whose first attempt this event starts; empty: the item waits."""
 
@@ -86,6 +88,8 @@ class RetryScheduled(Event, tag="item.retry_scheduled", version=1):
     delay_us: int
     """The delay as drawn, so that replay needs no dice."""
     failure: Failure
+    took_us: int = 0
+    """How long the failed attempt ran."""
 
 
 class PutOff(Event, tag="item.put_off", version=1):
@@ -128,6 +132,15 @@ class CancelRequested(Event, tag="item.cancel_requested", version=1):
     reason: str
 
 
+class AttemptAborted(Event, tag="item.attempt_aborted", version=1):
+    """The attempt that ran when the item was cancelled has come to its end."""
+
+    stage: str
+    attempt: int
+    failure: Failure | None = None
+    """How it failed; None: it was stopped."""
+
+
 class CompensationStarted(Event, tag="item.compensation_started", version=1):
     """An attempt to undo a stage begins."""
 
@@ -151,6 +164,7 @@ class CompensationFailed(Event, tag="item.compensation_failed", version=1):
     retry_at_us: int
     delay_us: int
     failure: Failure
+    took_us: int = 0
 
 
 class CompensationPutOff(Event, tag="item.compensation_put_off", version=1):
@@ -223,8 +237,8 @@ class Redriven(Event, tag="item.redriven", version=1):
     """A dead letter goes on at its first unfinished stage, with fresh attempts."""
 
     entry: str
-    payload: msgspec.Raw | None = None
-    """A corrected payload, with which every stage is done anew; None: as it was."""
+    payload: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """A corrected payload, with which every stage is done anew; unset: as it was."""
 
 
 # The pipeline as a whole.
@@ -288,6 +302,7 @@ EVENTS: tuple[type[Event], ...] = (
     Resumed,
     RollbackStarted,
     CancelRequested,
+    AttemptAborted,
     CompensationStarted,
     StageCompensated,
     CompensationFailed,

@@ -100,7 +100,8 @@ def _moved(state: Entry, event: Movement) -> Entry:
         case Parked():
             state = _parked(state, event)
         case RetryScheduled():
-            edited = state.edited if event.payload is None else event.payload
+            new = event.payload
+            edited = new if isinstance(new, msgspec.Raw) else state.edited
             state = _change(
                 state, due_us=event.due_us, batch=event.batch, edited=edited
             )

@@ -78,7 +78,7 @@ def plan_redrive(
             at_us=setting.now_us,
             reason=command.reason,
             batch=batch,
-            payload=command.payload,
+            payload=msgspec.UNSET if command.payload is None else command.payload,
         )
         changes[entry.stream] = schedule(entry, plan)
     answer = Redriving(tuple(changes), batch, due_us)
