@@ -2,7 +2,8 @@
 
 import msgspec
 
-from .cell import BUSY, Cell
+from .cell import Cell
+from .inbox import BUSY
 
 
 class ActorInfo(msgspec.Struct, frozen=True):

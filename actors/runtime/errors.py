@@ -91,6 +91,17 @@ class HandlerCancelledError(ActorError):
     """A handler was cancelled, by itself or because it exceeded its time."""
 
 
+class HandlerTimeoutError(HandlerCancelledError, TimeoutError):
+    """A handler was suspended for longer than its actor's spec allows."""
+
+    def __init__(self, path: str, message: object, limit_s: float) -> None:
+        super().__init__(
+            f"{path} worked on {type(message).__name__} for more than {limit_s:g} s and "
+            "was cancelled: do long work in ctx.run, or raise handler_max_s in its spec",
+        )
+        self.path = path
+
+
 class CommandRejectedError(ActorError):
     """The actor refuses a command in its present state; only the asker hears of it."""
 

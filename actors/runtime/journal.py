@@ -14,15 +14,12 @@ and rebuilt as soon as the log is back.
 """
 
 from abc import ABC, abstractmethod
-from asyncio import Future
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ...events import Event
 from ...events.log import (
     Appended,
-    Context,
     EventLog,
     IdempotencyKey,
     Incarnation,
@@ -34,8 +31,8 @@ from ...events.log import (
 from .cell import Cell
 from .mailbox import refuse
 from .messages import Message
-from .origin import NOWHERE, Origin
-from .outbox import Entry
+from .origin import NOWHERE, Origin, log_context
+from .outbox import Entry, Outbox
 
 if TYPE_CHECKING:
     from .context import ActorContext
@@ -50,10 +47,8 @@ class Journal(ABC):
     __slots__ = (
         "_cell",
         "_context",
-        "_empty",
         "_incarnation",
         "_log",
-        "_lost",
         "_outbox",
         "_paused",
         "_pipelined",
@@ -78,15 +73,12 @@ class Journal(ABC):
         self._pipelined = pipelined
         self._undurable_max = undurable_max
         self._incarnation = Incarnation()
-        self._outbox: deque[Entry] = deque()
+        self._outbox = Outbox()
         self._undurable = 0
         self._signalled = False
         self._paused = False
         self._unwinding = False
         self._revoked: BaseException | None = None
-        self._lost = False
-        """Whether an entry came to nothing since the revocation."""
-        self._empty: list[Future[None]] = []
 
     # What the two kinds of event-sourced actors do in their ways
 
@@ -129,18 +121,11 @@ class Journal(ABC):
 
     async def drain(self) -> None:
         """Wait until all that was decided is durable and has had its effects."""
-        await self._emptied()
+        await self._outbox.emptied(self._cell.pump.loop)
 
     async def close(self) -> None:
         """Wait until the fate of every append is known."""
-        self._context.system.journals.discard(self)
-        await self._emptied()
-
-    async def _emptied(self) -> None:
-        while self._outbox:
-            waiter: Future[None] = self._cell.pump.loop.create_future()
-            self._empty.append(waiter)
-            await waiter
+        await self._outbox.emptied(self._cell.pump.loop)
 
     def unavailable(self) -> LogUnavailableError:
         """Return the error for those who ask while the log cannot be written."""
@@ -173,29 +158,32 @@ class Journal(ABC):
         """End this life: queued appends are refused, nobody reacts any more."""
         if self._revoked is None:
             self._revoked = error
+            self._context.system.journals.discard(self)
             self._incarnation.revoked = True
-            self._wind_up()
+            self._outbox.wind_up(error)
 
     # Deciding
 
     def answer(self, command: Message, answer: Any) -> None:
         """Answer a decision without events: at once, or after those before it."""
         cell = self._cell
-        if not self._outbox:
+        if not self._outbox.entries:
             cell.answer(answer)
             return
         reply, cell.reply = cell.reply, None
         if reply is not None:
-            self._outbox.append(Entry(self, command, reply, cell.origin, answer))
+            self._outbox.entries.append(
+                Entry(self, command, reply, cell.origin, answer)
+            )
 
     def refuse(self, command: Message, error: Exception) -> None:
         """Refuse a command, after the decisions before it are durable."""
         cell = self._cell
         reply, cell.reply = cell.reply, None
-        if self._outbox:
+        if self._outbox.entries:
             entry = Entry(self, command, reply, cell.origin)
             entry.refusal = error
-            self._outbox.append(entry)
+            self._outbox.entries.append(entry)
         else:
             refuse(reply, error)
 
@@ -213,23 +201,11 @@ class Journal(ABC):
         origin = cell.origin
         reply, cell.reply = cell.reply, None
         entry = Entry(self, command, reply, origin, answer, appends, events, undo)
-        self._outbox.append(entry)
+        self._outbox.entries.append(entry)
         self._undurable += events
-        at_us = cell.pump.clock.now_us()
-        if origin is None:
-            context = Context(at_us)
-        else:
-            context = Context(
-                at_us,
-                origin.by,
-                origin.owner,
-                origin.corr,
-                origin.cause,
-            )
-        log = self._log
-        log.submit(
+        self._log.submit(
             appends,
-            context,
+            log_context(origin, cell.pump.clock.now_us()),
             entry.done,
             keys=keys,
             incarnation=self._incarnation,
@@ -253,7 +229,7 @@ class Journal(ABC):
     def arrived(self) -> None:
         """Note that an entry's outcome is known; its effects are for a turn."""
         if self._revoked is not None:
-            self._wind_up()
+            self._outbox.wind_up(self._revoked)
         elif not self._signalled:
             self._signalled = True
             self._cell.signal(self.settle)
@@ -261,7 +237,7 @@ class Journal(ABC):
     def settle(self) -> None:
         """Give answers and react, in order, as far as events are durable."""
         self._signalled = False
-        outbox = self._outbox
+        outbox = self._outbox.entries
         left = SETTLED_MAX
         while outbox and self._revoked is None:
             entry = outbox[0]
@@ -277,8 +253,7 @@ class Journal(ABC):
                 self._settle(entry, outcome)
             elif not self._handle(outcome):
                 break
-        if not outbox:
-            self._wake()
+        self._outbox.taken()
         if self._paused and not self._unwinding and not self._must_wait:
             self._paused = False
             if self._cell.state == "running":
@@ -326,13 +301,14 @@ class Journal(ABC):
         durable stay, the others are decided anew from their commands.
         """
         self._incarnation.revoked = True
-        if any(entry.outcome is None for entry in self._outbox):
+        outbox = self._outbox.entries
+        if any(entry.outcome is None for entry in outbox):
             if not self._unwinding:
                 self._unwinding = self._paused = True
                 self._cell.hold()
             return False
-        entries = list(self._outbox)
-        self._outbox.clear()
+        entries = list(outbox)
+        outbox.clear()
         for entry in reversed(entries):
             if entry.undo is not None:
                 entry.undo()
@@ -342,7 +318,7 @@ class Journal(ABC):
             if outcome.__class__ is Appended and entry.events:
                 for append in entry.appends:
                     self._apply(append)
-                self._outbox.append(entry)
+                outbox.append(entry)
                 continue
             self._undurable -= entry.events
             if isinstance(outcome, KeyTakenError):
@@ -353,27 +329,3 @@ class Journal(ABC):
         self._unwinding = False
         self._cell.put_first(again)
         return True
-
-    def _wind_up(self) -> None:
-        """After the end: tell the truth to those who wait, as it comes in."""
-        outbox = self._outbox
-        assert self._revoked is not None
-        while outbox and outbox[0].outcome is not None:
-            entry = outbox.popleft()
-            outcome = entry.outcome
-            if isinstance(outcome, Appended) and not (entry.events == 0 and self._lost):
-                entry.say()
-                continue
-            self._lost = True
-            error = self._revoked
-            if isinstance(outcome, (LogUnavailableError, KeyTakenError)):
-                error = outcome
-            refuse(entry.reply, error)
-        if not outbox:
-            self._wake()
-
-    def _wake(self) -> None:
-        waiting, self._empty = self._empty, []
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)

@@ -24,11 +24,12 @@ import structlog
 from ...events.log import LogUnavailableError
 from . import watching
 from .actor import Actor
-from .cell import BUSY, Cell
+from .cell import Cell
 from .change import Change, begin
 from .errand import Errand, go
 from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .faults import described
+from .inbox import BUSY
 from .mailbox import Item
 
 T = TypeVar("T")
@@ -235,7 +236,7 @@ async def _go_down(
         await cell.children.stop_all()
     actor, journal = cell.actor, cell.journal
     if journal is not None and was_up and for_good:
-        await journal.drain()
+        await limited(cell, journal.drain(), cell.spec.shutdown_s)
     hook = "stopping" if for_good and error is None else "restarting"
     if actor is not None and hook in actor.hooks:
         call = actor.stopping() if hook == "stopping" else actor.restarting(error)

@@ -12,7 +12,7 @@ from .messages import Message
 from .origin import Origin
 
 if TYPE_CHECKING:
-    from .cell import Cell
+    from .inbox import Inbox
 
 Policy = Literal["reject", "drop_oldest", "drop_new", "wait"]
 """What happens to a message that finds the mailbox full: the sender gets
@@ -54,10 +54,10 @@ def refuse(reply: Reply | None, error: BaseException) -> None:
 class DeadBox(Sized):
     """The mailbox of a stopped actor: everything put in becomes a dead message."""
 
-    __slots__ = ("_cell",)
+    __slots__ = ("_inbox",)
 
-    def __init__(self, cell: "Cell") -> None:
-        self._cell = cell
+    def __init__(self, inbox: "Inbox") -> None:
+        self._inbox = inbox
 
     def __len__(self) -> int:
         """Seem empty, so that senders need no second test."""
@@ -65,27 +65,27 @@ class DeadBox(Sized):
 
     def append(self, item: Item) -> None:
         """Tell the asker, and count the message as dead."""
-        bury(self._cell, item, "stopped", ActorStoppedError(self._cell.path))
+        bury(self._inbox, item, "stopped", ActorStoppedError(self._inbox.path))
 
 
-def bury(cell: "Cell", item: Item, reason: Reason, error: Exception) -> None:
+def bury(inbox: "Inbox", item: Item, reason: Reason, error: Exception) -> None:
     """Answer an undeliverable ask with `error`, and count the message as dead."""
     message, reply, _ = opened(item)
     refuse(reply, error)
-    cell.pump.dead(cell, message, reason)
+    inbox.pump.dead(inbox, message, reason)
 
 
-def overflow(cell: "Cell", box: list[Item], item: Item) -> None:
+def overflowed(inbox: "Inbox", box: list[Item], item: Item) -> None:
     """Put `item` in a mailbox that seems full, as its policy says."""
-    mailbox = cell.spec.mailbox
-    if cell.depth < mailbox.capacity:
+    mailbox = inbox.mailbox
+    if inbox.depth < mailbox.capacity:
         box.append(item)
         return
-    error = MailboxFullError(cell.path, mailbox.capacity)
+    error = MailboxFullError(inbox.path, mailbox.capacity)
     if mailbox.policy == "drop_oldest":
-        bury(cell, cell.take_oldest(), "mailbox_full", error)
+        bury(inbox, inbox.take_oldest(), "mailbox_full", error)
         box.append(item)
     elif mailbox.policy == "drop_new":
-        bury(cell, item, "mailbox_full", error)
+        bury(inbox, item, "mailbox_full", error)
     else:
         raise error

@@ -1,9 +1,17 @@
 """What an event-sourced actor has decided and may not say yet."""
 
+from asyncio import AbstractEventLoop, Future
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ...events.log import Appended, LogError, StreamAppend
+from ...events.log import (
+    Appended,
+    KeyTakenError,
+    LogError,
+    LogUnavailableError,
+    StreamAppend,
+)
 from .mailbox import Item, Reply, refuse
 from .messages import Message
 from .origin import Origin
@@ -76,3 +84,51 @@ class Entry:
     def item(self) -> Item:
         """The command as it lay in the mailbox."""
         return (self.command, self.reply, self.origin)
+
+
+class Outbox:
+    """The decisions whose answers are held back, in order."""
+
+    __slots__ = ("_lost", "_waiting", "entries")
+
+    def __init__(self) -> None:
+        self.entries: deque[Entry] = deque()
+        self._lost = False
+        """Whether a decision came to nothing since the end."""
+        self._waiting: list[Future[None]] = []
+
+    async def emptied(self, loop: AbstractEventLoop) -> None:
+        """Wait until nothing is held back."""
+        while self.entries:
+            waiter: Future[None] = loop.create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    def taken(self) -> None:
+        """Wake those who wait, if nothing is held back."""
+        if self.entries or not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def wind_up(self, error: BaseException) -> None:
+        """After the end, tell the truth to those who wait as far as it is known.
+
+        What became durable is answered. What came to nothing, and what stood on it,
+        gets `error`, or the log's own where that says more.
+        """
+        entries = self.entries
+        while entries and entries[0].outcome is not None:
+            entry = entries.popleft()
+            outcome = entry.outcome
+            if isinstance(outcome, Appended) and (entry.events or not self._lost):
+                entry.say()
+                continue
+            self._lost = True
+            if isinstance(outcome, (LogUnavailableError, KeyTakenError)):
+                refuse(entry.reply, outcome)
+            else:
+                refuse(entry.reply, error)
+        self.taken()

@@ -16,8 +16,12 @@ from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
 
-from .cell import BUSY, SIGNALS
+import structlog
+
 from .dead_messages import DeadMessage, DeadMessages, Reason
+from .inbox import BUSY, SIGNALS
+from .overdue import Overdue
+from .refs import Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +29,9 @@ if TYPE_CHECKING:
     from .asks import Asks
     from .cell import Cell
     from .clock import Clock
+    from .inbox import Inbox
     from .keeper import Root, Supervision
-    from .mailbox import Item
+    from .mailbox import Envelope, Item
     from .origin import Origin
     from .steps import Steps
 
@@ -36,8 +41,13 @@ INLINE_MAX: Final = 64
 """Asks answered in the askers' turns, one within another or one after the other,
 between two turns of the loop."""
 
+SLOW_S: Final = 0.1
+"""A slice this much too long is reported with the actor that ran last."""
+
 _LOOK_EVERY: Final = 8
 """Messages between two looks at the clock."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Pump:
@@ -54,6 +64,7 @@ class Pump:
         "loop",
         "on_failure",
         "origin",
+        "overdue",
         "parked",
         "ready",
         "steps",
@@ -76,12 +87,13 @@ class Pump:
         self.dead_messages = dead_messages
         self.on_failure = on_failure
         self.base = copy_context()
-        self.ready: deque[Cell] = deque()
+        self.ready: deque[Any] = deque()
         self.parked = True
         """Whether no turn of the pump is due."""
         self.inline = INLINE_MAX
         self.current: Cell | None = None
         """The actor whose handler is running."""
+        self.overdue = Overdue(clock)
         self.origin: Origin | None = None
         """Where the message being worked on comes from."""
         self._until_s = 0.0
@@ -91,7 +103,7 @@ class Pump:
         self.parked = False
         self.loop.call_soon(self.run, context=self.base)
 
-    def schedule(self, cell: "Cell") -> None:
+    def schedule(self, cell: "Inbox") -> None:
         """Give `cell` a turn."""
         self.ready.append(cell)
         if self.parked:
@@ -104,12 +116,12 @@ class Pump:
             return self.supervise_root
         return parent.children.supervision
 
-    def dead(self, cell: "Cell", message: object, reason: Reason) -> None:
+    def dead(self, target: Ref, message: object, reason: Reason) -> None:
         """Count a message that reached nobody."""
         sender = None if self.current is None else self.current.path
         at_us = self.clock.now_us()
         self.dead_messages.add(
-            DeadMessage(reason, message, cell.path, sender, at_us),
+            DeadMessage(reason, message, target.path, sender, at_us),
         )
 
     def run(self) -> None:
@@ -130,13 +142,21 @@ class Pump:
                     left -= self._turn(cell, box)
                 if left <= 0:
                     left = _LOOK_EVERY
-                    if monotonic() > until_s:
+                    now_s = monotonic()
+                    if now_s > until_s:
+                        if now_s - until_s > SLOW_S:
+                            self._report(cell, now_s - until_s + SLICE_S)
                         break
         finally:  # also when a handler wants the process to end
             if ready:
                 self.loop.call_soon(self.run, context=self.base)
             else:
                 self.parked = True
+
+    @staticmethod
+    def _report(cell: "Cell", took_s: float) -> None:
+        """Say who kept the loop from its other work; it cannot be interrupted."""
+        _log.warning("turn.slow", actor=cell.path, took_s=round(took_s, 3))
 
     def _attend(self, cell: "Cell") -> bool:
         """Run what signals a cell has; tell whether it may work off messages."""
@@ -163,7 +183,7 @@ class Pump:
         else:
             cell.batch = batch = iter(box)
             cell.box = []
-            cell.room = cell.spec.mailbox.capacity - len(box)
+            cell.room = cell.mailbox.capacity - len(box)
             turn = islice(batch, MESSAGES_MAX)
             count = min(MESSAGES_MAX, len(box))
         actor = cell.actor
@@ -207,24 +227,33 @@ class Pump:
         cell.asking = ()
         cell.gate |= BUSY
         cell.message = message
-        cell.job = self.steps.begin(coro, cell, cell)
+        cell.job = worker = self.steps.begin(coro, cell, cell)
+        if worker is not None:
+            self.overdue.add(cell)
 
-    def run_inline(self, cell: "Cell", item: "Item") -> None:
+    def run_inline(self, cell: "Cell", item: "Envelope") -> None:
         """Work off an ask of an idle actor in the asker's turn."""
         self.inline -= 1
         if not self.inline & 7 and monotonic() > self._until_s:
             self.inline = 0  # the loop's turn comes first
         outer, outer_origin = self.current, self.origin
         cell.box = []
-        self.current, self.origin = cell, None
+        message, cell.reply, origin = item
+        self.current = cell
+        self.origin = cell.origin = origin
         try:
-            self._open(cell, item)
+            result = cell.handlers[message.__class__](cell.actor, message)
+            if result.__class__ is CoroutineType:
+                self._step(cell, result, message)
+            elif cell.reply is not None:
+                cell.answer(result)
         except Exception as error:  # noqa: BLE001 - the supervisor's business
-            cell.origin = None
-            cell.fail(error, item[0])  # type: ignore[index]  # it is a tuple
+            cell.fail(error, message)
         finally:
             self.current, self.origin = outer, outer_origin
         cell.handled += 1
+        if not cell.gate & BUSY:
+            cell.origin = None
         self._leave(cell)
 
     def _leave(self, cell: "Cell") -> None:
@@ -233,10 +262,10 @@ class Pump:
         if batch is not None:
             rest = length_hint(batch)
             if rest:
-                cell.room = cell.spec.mailbox.capacity - rest
+                cell.room = cell.mailbox.capacity - rest
             else:
                 cell.batch = None
-                cell.room = cell.spec.mailbox.capacity
+                cell.room = cell.mailbox.capacity
         if cell.waiting is not None and not cell.gate & BUSY:
             cell.notify()
         if cell.gate:

@@ -114,6 +114,7 @@ class ActorSystem:
             with anyio.CancelScope(shield=True):
                 await lifecycle.stop(root, self._error)
             root.pump.asks.close()
+            root.pump.overdue.close()
         for off in self._off:
             off()
         self._group.cancel_scope.cancel()

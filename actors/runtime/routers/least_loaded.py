@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..cell import BUSY, Cell
+from ..cell import Cell
+from ..inbox import BUSY
 from ..messages import Message
 from ..refs import Ref
 from .router import OneOf

@@ -1,0 +1,196 @@
+"""The inbox of a cell: what waits there, and whether it may be worked off.
+
+A cell owns no task and, while idle, no mailbox. `box` says how it stands:
+
+* None: idle, nothing waits. `tell` makes a list and puts the cell in the pump's
+  ready queue.
+* a list: it is in the ready queue, or at work, or its `gate` is shut. Senders
+  append; the pump swaps the list out and works through it (`batch`).
+* a `DeadBox`: it has stopped for good.
+
+`gate` is 0 while messages may be worked off. `BUSY`: a handler is suspended, a
+worker carries it. `HELD`: the actor is not up (starting, failed, suspended, backing
+off, stopping) or waits for its journal; messages wait. `SIGNALS`: calls of the runtime
+are due, which overtake messages and run even while the cell is busy or held; the cell
+is then in the ready queue. A cell may stand in the ready queue twice; the second time
+does nothing.
+"""
+
+from asyncio import Future
+from collections.abc import Callable, Iterator
+from itertools import chain
+from operator import length_hint
+from typing import TYPE_CHECKING, Final
+
+from .errors import ActorStoppedError
+from .mailbox import DeadBox, Item, Mailbox, bury, overflowed
+from .messages import Message
+from .origin import Origin
+from .refs import Ref
+
+if TYPE_CHECKING:
+    from .pump import Pump
+
+BUSY: Final = 1
+HELD: Final = 2
+SIGNALS: Final = 4
+
+
+class Inbox(Ref):
+    """The part of a cell that takes messages in."""
+
+    __slots__ = (
+        "batch",
+        "box",
+        "gate",
+        "mailbox",
+        "pump",
+        "room",
+        "signals",
+        "waiting",
+    )
+
+    def __init__(self, pump: "Pump", mailbox: Mailbox, path: str) -> None:
+        self.path = path
+        self.pump = pump
+        self.mailbox = mailbox
+        self.box: list[Item] | DeadBox | None = []
+        self.batch: Iterator[Item] | None = None
+        self.gate: int = HELD
+        self.room = mailbox.capacity
+        """How long `box` may grow before the bound must be looked at closely."""
+        self.signals: list[Callable[[], None]] | None = None
+        self.waiting: list[Future[None]] | None = None
+        """Who waits until there is room, or until the handler has ended."""
+
+    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+        """Put `message` in the mailbox."""
+        pump = self.pump
+        item: Item = message
+        if origin is not None or (origin := pump.origin) is not None:
+            item = (message, None, origin)
+        box = self.box
+        if box is None:
+            self.box = [item]
+            pump.ready.append(self)
+            if pump.parked:
+                pump.wake()
+        elif len(box) < self.room:
+            box.append(item)
+        else:
+            self.overflow(item)
+
+    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+        """Wait until there is room in the mailbox, then tell."""
+        while self.box.__class__ is list and self.depth >= self.mailbox.capacity:
+            await self.wait()
+        self.tell(message, origin=origin)
+
+    def overflow(self, item: Item) -> None:
+        """Put `item` in a mailbox that seems full, as its policy says."""
+        box = self.box
+        if isinstance(box, list):
+            overflowed(self, box, item)
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        batch = 0 if self.batch is None else length_hint(self.batch)
+        return batch + (0 if self.box is None else len(self.box))
+
+    def take_oldest(self) -> Item:
+        """Take the message out that has waited longest; there must be one."""
+        if self.batch is not None:
+            for item in self.batch:
+                return item
+        assert isinstance(self.box, list)
+        return self.box.pop(0)
+
+    def take_all(self) -> list[Item]:
+        """Empty the mailbox."""
+        box = self.box if isinstance(self.box, list) else []
+        items = list(chain(self.batch or (), box))
+        box.clear()
+        self.batch = None
+        return items
+
+    def put_first(self, items: list[Item]) -> None:
+        """Put `items` before all that waits, whatever the bound."""
+        if self.stopped:
+            for item in items:
+                bury(self, item, "stopped", ActorStoppedError(self.path))
+            return
+        self.batch = iter([*items, *(self.batch or ())])
+        self._nudge()
+
+    def deliver(self, item: Item) -> None:
+        """Put `item` in the mailbox whatever its bound: it is counted elsewhere."""
+        if isinstance(self.box, list):
+            self.box.append(item)
+        elif self.box is None:
+            self.box = [item]
+            self.pump.schedule(self)
+        else:
+            self.box.append(item)
+
+    # The gate
+
+    def hold(self) -> None:
+        """Work off no further messages until `release`."""
+        self.gate |= HELD
+        if self.box is None:
+            self.box = []
+
+    def release(self) -> None:
+        """Go on working off messages."""
+        self.gate &= ~HELD
+        self._nudge()
+
+    def open(self) -> None:
+        """Begin to work off messages: for a cell that is not in its turn."""
+        self.gate &= ~HELD
+        if self.batch is None and not self.box and not self.gate:
+            self.box = None
+        else:
+            self._nudge()
+
+    def signal(self, call: Callable[[], None]) -> None:
+        """Have the pump call `call` before this cell's next message."""
+        if self.signals is None:
+            self.signals = []
+        self.signals.append(call)
+        if not self.gate & SIGNALS:
+            self.gate |= SIGNALS
+            if self.box is None:
+                self.box = []
+            self.pump.schedule(self)
+
+    def _nudge(self) -> None:
+        """Give the cell a turn, if it may have one and might have something to do."""
+        if self.gate or self.stopped:
+            return
+        if self.box is None:
+            if self.batch is None:
+                return
+            self.box = []
+        self.pump.schedule(self)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has stopped for good."""
+        return self.box.__class__ is DeadBox
+
+    async def wait(self) -> None:
+        """Wait until something was worked off here, or a handler has ended."""
+        waiter: Future[None] = self.pump.loop.create_future()
+        if self.waiting is None:
+            self.waiting = []
+        self.waiting.append(waiter)
+        await waiter
+
+    def notify(self) -> None:
+        """Wake those who wait."""
+        waiting, self.waiting = self.waiting, None
+        for waiter in waiting or ():
+            if not waiter.done():
+                waiter.set_result(None)
