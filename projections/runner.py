@@ -10,12 +10,10 @@ import msgspec
 
 from ..events.log import EventLog, Reader, Recorded, subscribe_pages
 from .checkpoints import Checkpoint, Checkpoints
+from .paging import pages
 from .projection import Projection
 
 S = TypeVar("S")
-
-PAGE = 1000
-"""Events read at a time."""
 
 CHECKPOINT_EVERY = 10_000
 """Events between two checkpoints while catching up."""
@@ -65,8 +63,8 @@ class Runner(Generic[S]):
                 at = _only(reader.read(checkpoint.position - 1, limit=1))
             self._start(checkpoint, at)
         end = reader.position if until is None else min(until, reader.position)
-        while self.position < end:
-            self.feed(reader.read(self.position, end, limit=PAGE))
+        for page in pages(reader, self.position, end):
+            self.feed(page)
             if self.position - self._kept >= self._every:
                 self.checkpoint()
             if progress is not None:
@@ -86,10 +84,10 @@ class Runner(Generic[S]):
                 at = _only(await log.read(checkpoint.position - 1, limit=1))
             self._start(checkpoint, at)
         yield self.state
-        pages = subscribe_pages(log, self.position)
+        subscription = subscribe_pages(log, self.position)
         try:
-            async with aclosing(pages):
-                async for page in pages:
+            async with aclosing(subscription):
+                async for page in subscription:
                     self.feed(page)
                     if self.position - self._kept >= self._every:
                         await anyio.to_thread.run_sync(self.checkpoint)

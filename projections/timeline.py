@@ -10,9 +10,7 @@ from ..events import Event, Fold
 from ..events.log import Reader, Recorded, StreamHead
 from .errors import BeyondEndError, StreamNotBegunError, UnknownStreamError
 from .folds import Folds, kind_of
-
-PAGE = 1000
-"""Events read at a time."""
+from .paging import pages
 
 
 class StreamState(msgspec.Struct, frozen=True):
@@ -129,10 +127,7 @@ class Timeline:
         Closed ones that may open again have to be kept until the end.
         """
         foldings: dict[str, _Folding] = {}
-        after = 0
-        while after < end:
-            page = self._reader.read(after, end, limit=PAGE)
-            after = page[-1].position
+        for page in pages(self._reader, 0, end):
             for recorded in page:
                 stream = recorded.stream
                 fold = self._folds.get(kind_of(stream))

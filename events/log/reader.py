@@ -1,8 +1,7 @@
 """Reads a log file without writing it, whoever else may be writing."""
 
-import sqlite3
-from collections.abc import Generator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,10 +10,9 @@ from ..registry import Registry
 from .api import Recorded, Snapshot, StreamHead
 from .errors import (
     LogDamagedError,
-    LogUnreadableError,
 )
+from .reading import open_file, translated
 from .rows import COLUMNS, EventRow, RowDecoder
-from .schema import connect_reader
 
 _EVENTS = f"""
 SELECT {COLUMNS} FROM events
@@ -47,9 +45,6 @@ WHERE stream >= :prefix AND substr(stream, 1, length(:prefix)) = :prefix
 
 _LAST = 2**62
 
-_DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""What SQLite says of damaged bytes, and of tables and columns that are not there."""
-
 
 class LogReader:
     """A log file, read-only. Blocking: use it from a tool or a thread.
@@ -64,8 +59,7 @@ class LogReader:
     def __init__(self, path: Path, registry: Registry) -> None:
         self.path = path
         self._decode = RowDecoder(registry)
-        with self._told():
-            self._db = _connect(path)
+        self._db = open_file(path)
 
     def __enter__(self) -> Self:
         """Return the open reader."""
@@ -213,39 +207,8 @@ class LogReader:
                 )
 
     def _rows(self, query: str, values: Any = ()) -> list[Any]:
-        with self._told(), closing(self._db.execute(query, values)) as cursor:
+        with translated(self.path), closing(self._db.execute(query, values)) as cursor:
             return cursor.fetchall()
-
-    @contextmanager
-    def _told(self) -> Generator[None, None, None]:
-        """Turn SQLite's errors into ours."""
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode in _DAMAGE:
-                raise LogDamagedError(
-                    f"{self.path} is damaged ({error}): verify it, and restore it "
-                    "from a backup",
-                ) from error
-            raise LogUnreadableError(
-                f"{self.path} cannot be read ({error}): check that this process may "
-                "read it and the files beside it that end in -wal and -shm",
-            ) from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the file, also in a folder in which nothing can be written.
-
-    SQLite needs its shared memory beside a file in WAL mode. Where it cannot be
-    created and there is no WAL either, nobody writes the file, and it can be opened
-    as one that does not change.
-    """
-    try:
-        return connect_reader(path)
-    except sqlite3.OperationalError:
-        if path.with_name(f"{path.name}-wal").exists():
-            raise
-    return connect_reader(path, unchanging=True)
 
 
 def _head(row: tuple[str, str, int, int, int]) -> StreamHead:

@@ -187,7 +187,11 @@ def _is_log(db: sqlite3.Connection, path: Path) -> bool:
         raise LogFormatError(
             f"{path} is a database of something else: choose another path",
         )
-    (found,) = db.execute("SELECT format FROM meta").fetchone()
+    (found,) = db.execute("SELECT format FROM meta").fetchone() or (None,)
+    if not isinstance(found, int):
+        raise LogDamagedError(
+            f"{path} is damaged (it does not say its format): restore it from a backup",
+        )
     if found > FORMAT:
         raise LogFormatError(
             f"{path} has format {found}, written by a newer version; this one knows "

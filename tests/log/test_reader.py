@@ -214,6 +214,23 @@ def test_a_log_without_its_end_is_damaged(path: Path) -> None:
             _ = reader.position
 
 
+def test_a_log_without_its_format_is_damaged(path: Path) -> None:
+    tamper(path, "DELETE FROM meta")
+
+    with pytest.raises(LogDamagedError, match="format"):
+        LogReader(path, REGISTRY)
+
+
+def test_words_that_are_no_text_any_more_are_damage(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(
+        whole.replace(b"CREATE TABLE meta", b"CREATE TABLE \xcc\xcc\xcc (")
+    )
+
+    with pytest.raises(LogDamagedError, match=r"log\.sqlite is damaged"):
+        LogReader(path, REGISTRY)
+
+
 def test_a_file_that_was_cut_is_damaged(path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dramaturg.events import Event
-from dramaturg.events.log import Reader, Recorded
+from dramaturg.events.log import LogDamagedError, Reader, Recorded
 from dramaturg.projections import (
     Checkpoint,
     Checkpoints,
@@ -210,3 +211,18 @@ def test_a_file_that_goes_bad_while_it_is_open_is_an_error_that_helps(
         checkpoints.load("script")
     with pytest.raises(CheckpointsError, match="no such table"):
         checkpoints.save("script", Checkpoint(1, 1, "", b""))
+
+
+def test_a_log_that_ends_before_its_end_is_damaged_and_no_endless_task(
+    play: Play,
+) -> None:
+    reader = play(PLAY)
+
+    class Longer:
+        position = 2501
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(reader, name)
+
+    with pytest.raises(LogDamagedError, match="after position 2500"):
+        Runner(SCRIPT).catch_up(cast("Reader", Longer()))

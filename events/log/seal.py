@@ -1,0 +1,61 @@
+"""Seals: events that say what the whole log was up to a position.
+
+The digests chain the events of each stream. That a tail or a whole stream was
+removed shows only by something that covers all positions: the root of a Merkle tree
+over their digests. Kept outside of the log (printed, sent, signed), a seal proves
+what the log was; inside of it, it proves no more than the owner of the file wants.
+"""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from ..event import Event
+
+STREAM = "log/seals"
+"""The stream that seals are appended to."""
+
+
+class Sealed(Event, tag="log.sealed", version=1):
+    """The events from `first` to `last` have digests with this root."""
+
+    first: int
+    """The position after the last one that an earlier seal covers; 1: the first seal."""
+    last: int
+    root: str
+    """The root of the Merkle tree over their digests, in lower-case hexadecimal."""
+
+    @property
+    def count(self) -> int:
+        """How many positions are covered."""
+        return self.last - self.first + 1
+
+
+def merkle_root(digests: Iterable[bytes]) -> bytes:
+    """Return the root over digests in their order, as RFC 6962 section 2.1 defines it.
+
+    A leaf is SHA-256(0x00 || digest), a node SHA-256(0x01 || left || right). Only one
+    hash per level is in memory.
+    """
+    levels: list[bytes | None] = []
+    for digest in digests:
+        node = sha256(b"\0" + digest).digest()
+        level = 0
+        while level < len(levels) and (left := levels[level]) is not None:
+            levels[level] = None
+            node = _node(left, node)
+            level += 1
+        if level == len(levels):
+            levels.append(None)
+        levels[level] = node
+    root: bytes | None = None
+    for left in levels:
+        if left is not None:
+            root = left if root is None else _node(left, root)
+    return sha256().digest() if root is None else root
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\1" + left + right).digest()
+
+
+EVENTS: tuple[type[Event], ...] = (Sealed,)
