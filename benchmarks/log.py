@@ -25,9 +25,10 @@ import msgspec
 from benchmarks.bare_log import BareWriter, Insert, one_table, same_tables
 
 from dramaturg.events import Event, Registry
-from dramaturg.events.log import Context, SqliteLog, StreamAppend
+from dramaturg.events.log import Context, StreamAppend
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.schema import connect_writer
+from dramaturg.events.log.sqlite import SqliteLog
 
 APPENDERS = {1: 400, 10: 2_000, 100: 20_000, 1000: 20_000}
 """Concurrent appenders, and how many events all of them append in a round."""

@@ -228,5 +228,7 @@ def _todo(name: str) -> str:
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return "the file is damaged: restore it from a backup"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "another program holds a lock on the file: let it go"
+        return (
+            "another program holds a lock on the file, it goes on when that lets it go"
+        )
     return "it goes on by itself when that is mended"

@@ -51,8 +51,15 @@ class Outcomes:
     def __init__(self) -> None:
         self.all: list[tuple[str, Appended | LogError]] = []
 
-    def __call__(self, name: str) -> Callable[[Appended | LogError], None]:
-        return lambda outcome: self.all.append((name, outcome))
+    def __call__(
+        self, name: str, heard: list[object] | None = None
+    ) -> Callable[[Appended | LogError], None]:
+        def done(outcome: Appended | LogError) -> None:
+            self.all.append((name, outcome))
+            if heard is not None:
+                heard.append(name)
+
+        return done
 
     @property
     def names(self) -> list[str]:
