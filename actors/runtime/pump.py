@@ -69,6 +69,7 @@ class Pump:
         "ready",
         "steps",
         "supervise_root",
+        "turns",
     )
 
     asks: "Asks"
@@ -96,6 +97,8 @@ class Pump:
         self.overdue = Overdue(clock)
         self.origin: Origin | None = None
         """Where the message being worked on comes from."""
+        self.turns = 0
+        """Turns of the pump, and steps of suspended coroutines."""
         self._until_s = 0.0
 
     def wake(self) -> None:
@@ -127,6 +130,7 @@ class Pump:
     def run(self) -> None:
         """Drain the ready queue for one slice: the loop's call."""
         ready = self.ready
+        self.turns += 1
         self.inline = INLINE_MAX
         self._until_s = until_s = monotonic() + SLICE_S
         left = _LOOK_EVERY

@@ -14,6 +14,7 @@ variables set before the first suspension are there after it, and never elsewher
 import asyncio
 from asyncio import AbstractEventLoop, CancelledError, Future, Task, tasks
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -132,6 +133,8 @@ class Worker:
                     task.uncancel()
                     task.cancel()  # meant for the coroutine: it gets it at its wait
             if not await self._carry() or task.cancelling():
+                with suppress(CancelledError):
+                    await asyncio.sleep(0)  # a cancellation that came at the end
                 return
             if len(steps.idle) >= IDLE_MAX:
                 return
@@ -177,6 +180,7 @@ def _carried(
                 send = coro.send
         pump.current = worker.cell
         pump.origin = worker.owner.origin
+        pump.turns += 1
         try:
             first = context.run(send, value)
         except StopIteration as stop:

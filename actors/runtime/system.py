@@ -37,6 +37,9 @@ _log = structlog.get_logger(__name__)
 WORKERS: int = 4
 """Workers parked from the start."""
 
+_QUIET_TURNS = 5
+"""So many turns of the loop without a turn of an actor mean that all is settled."""
+
 
 class ActorSystem:
     """Runs actors while its `async with` block does, and leaves no task behind.
@@ -241,9 +244,10 @@ class ActorSystem:
         """Wait until every actor is idle or waits for time or the outside: for tests."""
         pump = self.root.pump
         quiet = 0
-        while quiet < 3:
+        while quiet < _QUIET_TURNS:
+            turns = pump.turns
             await asyncio.sleep(0)
-            quiet = quiet + 1 if pump.parked else 0
+            quiet = quiet + 1 if pump.parked and turns == pump.turns else 0
 
     def _on_failure(self, cell: Cell, error: BaseException, message: object) -> None:
         """Report an error that a supervisor will deal with."""

@@ -1,0 +1,265 @@
+"""Every ask is answered: by a value, an error, or the deadline."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from dramaturg.actors.runtime import (
+    Actor,
+    ActorStoppedError,
+    ActorSystem,
+    Ask,
+    AskCycleError,
+    AskTimeoutError,
+    Later,
+    ManualClock,
+    Message,
+    Origin,
+    Ref,
+    handles,
+)
+
+from .actors import Add, AskFail, Counter, Get, GetSlowly, spec
+
+
+class Through(Ask[object]):
+    """Ask the first of these, and have it ask the others."""
+
+    refs: tuple[Any, ...]
+    pause: bool = False
+
+
+class Wait(Ask[None]):
+    gate: asyncio.Event
+
+
+class Gate(Actor):
+    @handles
+    async def wait(self, message: Wait) -> None:
+        await message.gate.wait()
+
+
+class Relay(Actor):
+    @handles
+    async def through(self, message: Through) -> object:
+        if message.pause:
+            await asyncio.sleep(0)
+        first, *others = message.refs
+        if others and isinstance(others[0], asyncio.Event):
+            return await first.ask(Wait(others[0]))
+        if not others:
+            return await first.ask(Get())
+        return await first.ask(Through(tuple(others), message.pause))
+
+    @handles
+    def get(self, message: Get) -> int:  # noqa: ARG002 - a handler takes its message
+        return 42
+
+
+async def relays(system: ActorSystem, count: int) -> tuple[Ref, ...]:
+    return tuple([await system.spawn(spec(f"{n}", Relay)) for n in range(count)])
+
+
+@pytest.mark.parametrize("pause", [True, False], ids=["suspended", "at_once"])
+@pytest.mark.asyncio
+async def test_actors_that_would_wait_for_each_other_are_told_at_once(
+    *, pause: bool
+) -> None:
+    async with ActorSystem() as system:
+        a, b, c = await relays(system, 3)
+
+        with pytest.raises(AskCycleError, match="asking /0"):
+            await a.ask(Through((b, c, a), pause))
+
+
+@pytest.mark.asyncio
+async def test_an_actor_cannot_wait_for_itself() -> None:
+    async with ActorSystem() as system:
+        (a,) = await relays(system, 1)
+
+        with pytest.raises(AskCycleError):
+            await a.ask(Through((a,)))
+
+
+@pytest.mark.parametrize("pause", [True, False], ids=["suspended", "at_once"])
+@pytest.mark.asyncio
+async def test_a_long_chain_of_asks_is_answered(*, pause: bool) -> None:
+    async with ActorSystem() as system:
+        first, *others = await relays(system, 300)
+
+        assert await first.ask(Through(tuple(others), pause)) == 42
+
+
+@pytest.mark.asyncio
+async def test_asking_an_actor_that_waits_for_somebody_else_is_no_cycle() -> None:
+    async with ActorSystem() as system:
+        a, b = await relays(system, 2)
+        gate = asyncio.Event()
+        closed = await system.spawn(spec("closed", Gate))
+        waiting = a.ask(Through((closed, gate)))
+        asking = b.ask(Through((a,), pause=True))
+        await system.settled()
+        gate.set()
+
+        assert await waiting is None
+        assert await asking == 42
+
+
+@pytest.mark.asyncio
+async def test_asks_of_one_handler_are_not_kept() -> None:
+    class Often(Actor):
+        @handles
+        async def often(self, message: Through) -> object:
+            for _ in range(100):
+                await message.refs[0].ask(Get())
+                await message.refs[0].ask(GetSlowly())
+            return len(system.cell("/often").asking or ())
+
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter))
+        often = await system.spawn(spec("often", Often))
+
+        assert await often.ask(Through((counter,))) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_stop_answers_what_was_not_read() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter))
+        slow = counter.ask(GetSlowly(3))
+        counter.tell(Add())
+        unread = counter.ask(Get())
+        await system.stop(counter)
+
+        assert await slow == 0
+        with pytest.raises(ActorStoppedError):
+            await unread
+        with pytest.raises(ActorStoppedError):
+            await counter.ask(Get())
+        counter.tell(Add())
+        assert system.dead_messages.counts["stopped"] == 4
+
+
+@pytest.mark.asyncio
+async def test_a_late_answer_is_a_dead_message() -> None:
+    clock = ManualClock()
+    async with ActorSystem(clock=clock) as system:
+        counter = await system.spawn(spec("counter", Counter))
+        slow = counter.ask(GetSlowly(5), timeout_s=1)
+        clock.advance(2)
+        with pytest.raises(AskTimeoutError):
+            await slow
+        await system.settled()
+
+        assert system.dead_messages.counts["late_reply"] == 1
+
+
+@pytest.mark.asyncio
+async def test_a_deadline_that_travels_ends_an_ask_earlier() -> None:
+    clock = ManualClock()
+
+    class Forward(Actor):
+        @handles
+        async def forward(self, message: Through) -> object:
+            return await message.refs[0].ask(GetSlowly(1000), timeout_s=50)
+
+    async with ActorSystem(clock=clock) as system:
+        counter = await system.spawn(spec("counter", Counter))
+        forward = await system.spawn(spec("forward", Forward))
+        origin = Origin(deadline_s=1.0)
+        asked = forward.ask(Through((counter,)), timeout_s=50, origin=origin)
+        clock.advance(2)
+
+        with pytest.raises(AskTimeoutError, match="/counter"):
+            await asked
+
+
+@pytest.mark.asyncio
+async def test_many_open_asks_are_looked_at_in_parts() -> None:
+    clock, gate = ManualClock(), asyncio.Event()
+    async with ActorSystem(clock=clock) as system:
+        refs = [await system.spawn(spec(f"{n}", Gate)) for n in range(5)]
+        asks = [ref.ask(Wait(gate), 1) for ref in refs for _ in range(999)]
+        for _ in range(6):
+            clock.advance(0.25)
+            await system.settled()
+
+        assert all(isinstance(ask.exception(), AskTimeoutError) for ask in asks)
+        gate.set()
+
+
+class Ring(Ask[str]):
+    pass
+
+
+class Answer(Message):
+    text: str
+
+
+class Secretary(Actor):
+    """Answers later than it is asked."""
+
+    def __init__(self) -> None:
+        self.owed: list[Later] = []
+
+    @handles
+    def ring(self, message: Ring) -> None:  # noqa: ARG002 - a handler takes its message
+        self.owed.append(self.ctx.later())
+
+    @handles
+    def answer(self, message: Answer) -> None:
+        for later in self.owed:
+            assert later.wanted
+            if message.text:
+                later.set(message.text)
+            else:
+                later.fail(ValueError("nothing to say"))
+            later.set("again")
+            assert not later.wanted
+
+
+@pytest.mark.asyncio
+async def test_an_answer_can_be_given_in_a_later_turn() -> None:
+    async with ActorSystem() as system:
+        secretary = await system.spawn(spec("secretary", Secretary))
+        rings = [secretary.ask(Ring()) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not any(ring.done() for ring in rings)
+        secretary.tell(Answer("yes"))
+
+        assert await asyncio.gather(*rings) == ["yes", "yes"]
+
+
+@pytest.mark.asyncio
+async def test_an_answer_can_be_an_error_in_a_later_turn() -> None:
+    async with ActorSystem() as system:
+        secretary = await system.spawn(spec("secretary", Secretary))
+        ring = secretary.ask(Ring())
+        secretary.tell(Answer(""))
+
+        with pytest.raises(ValueError, match="nothing to say"):
+            await ring
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_is_owed_fails_with_its_actor() -> None:
+    async with ActorSystem() as system:
+        secretary = await system.spawn(spec("secretary", Secretary))
+        ring = secretary.ask(Ring())
+        system.kill(secretary)
+
+        with pytest.raises(ActorStoppedError):
+            await ring
+
+
+@pytest.mark.asyncio
+async def test_asks_wait_behind_a_failure_and_are_answered_after_it() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter))
+        counter.tell(Add(1))
+        failing, after = counter.ask(AskFail()), counter.ask(Get())
+
+        with pytest.raises(ValueError, match="AskFail"):
+            await failing
+        assert await after == 0

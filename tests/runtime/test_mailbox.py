@@ -1,0 +1,123 @@
+"""A mailbox has a bound, and a policy there."""
+
+import asyncio
+
+import pytest
+
+from dramaturg.actors.runtime import ActorSystem, Mailbox, MailboxFullError
+from dramaturg.actors.runtime.mailbox import Policy
+
+from .actors import Add, Counter, Get, GetSlowly, spec
+
+
+def small(policy: Policy) -> Mailbox:
+    return Mailbox(capacity=3, policy=policy)
+
+
+@pytest.mark.asyncio
+async def test_a_full_mailbox_refuses_by_default() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("reject")))
+        for _ in range(3):
+            counter.tell(Add())
+        with pytest.raises(MailboxFullError, match=r"/counter is full \(3 messages\)"):
+            counter.tell(Add(100))
+        refused = counter.ask(Get())
+
+        with pytest.raises(MailboxFullError):
+            await refused
+        await system.settled()
+        assert await counter.ask(Get()) == 3
+
+
+@pytest.mark.asyncio
+async def test_the_bound_counts_what_was_taken_out_and_not_worked_off() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("reject")))
+        slow = counter.ask(GetSlowly())
+        counter.tell(Add())
+        counter.tell(Add())
+        await asyncio.sleep(0)
+        counter.tell(Add())
+        with pytest.raises(MailboxFullError):
+            counter.tell(Add())
+
+        await slow
+        await system.settled()
+        assert await counter.ask(Get()) == 3
+
+
+@pytest.mark.asyncio
+async def test_the_new_message_can_be_dropped() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("drop_new")))
+        for n in (1, 2, 3, 100):
+            counter.tell(Add(n))
+
+        await system.settled()
+        assert await counter.ask(Get()) == 6
+        assert system.dead_messages.counts["mailbox_full"] == 1
+
+
+@pytest.mark.asyncio
+async def test_the_oldest_message_can_be_dropped() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("drop_oldest")))
+        oldest = counter.ask(GetSlowly())
+        for n in (1, 2, 3, 4, 5):
+            counter.tell(Add(n))
+        await oldest
+        await system.settled()
+
+        assert await counter.ask(Get()) == 3 + 4 + 5
+        assert system.dead_messages.counts["mailbox_full"] == 2
+
+
+@pytest.mark.asyncio
+async def test_the_oldest_is_dropped_from_what_was_taken_out_as_well() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("drop_oldest")))
+        counter.tell(Add(1))
+        slow = counter.ask(GetSlowly(5))
+        counter.tell(Add(10))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            counter.tell(Add(100))
+        await slow
+        await system.settled()
+
+        assert await counter.ask(Get()) == 301
+
+
+@pytest.mark.asyncio
+async def test_a_sender_can_wait_for_room() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("wait")))
+        for _ in range(20):
+            await counter.offer(Add())
+        await system.settled()
+        for _ in range(3):
+            counter.tell(Add())
+        with pytest.raises(MailboxFullError):
+            counter.tell(Add())
+
+        await system.settled()
+        assert await counter.ask(Get()) == 23
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_room_of_a_stopped_actor_waits_no_more() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter, small("wait")))
+        for _ in range(3):
+            counter.tell(Add())
+        offer = asyncio.ensure_future(counter.offer(Add()))
+        await system.stop(counter)
+        await offer
+
+        assert system.dead_messages.counts["stopped"] == 4
+
+
+def test_a_mailbox_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="capacity=0"):
+        Mailbox(capacity=0)
