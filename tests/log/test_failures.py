@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from dramaturg.events.log import (
     Appended,
     Incarnation,
+    LogError,
     LogUnavailableError,
     OutcomeUnknownError,
     Snapshot,
@@ -46,7 +47,7 @@ class Watched(SqliteLog):
 @asynccontextmanager
 async def opened(
     folder: Path, faults: Faults, *, unwritten_max: int = 1000
-) -> AsyncIterator[Watched]:
+) -> AsyncGenerator[Watched, None]:
     log = Watched(
         folder / "log.db",
         REGISTRY,
@@ -71,7 +72,7 @@ async def opened(
     ],
 )
 async def test_after_a_failure_the_log_goes_on_in_its_next_epoch(
-    tmp_path: Path, statement: str, name: str, error: type, advice: str
+    tmp_path: Path, statement: str, name: str, error: type[LogError], advice: str
 ) -> None:
     faults = Faults()
     async with opened(tmp_path, faults) as log:
@@ -193,9 +194,8 @@ async def test_a_failing_checkpoint_fails_the_log_and_loses_nothing(
     monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 0)
     faults = Faults()
     async with opened(tmp_path, faults) as log:
-        await append(log, "a/1", 0, Started())
         faults.fail("PRAGMA wal_checkpoint(PASSIVE)", "SQLITE_IOERR_FSYNC")
-        appended = await append(log, "a/1", 1, Counted())
+        appended = await append(log, "a/1", 0, Started(), Counted())
         await log.until(available=False)
         faults.mend()
         await log.until(available=True)
