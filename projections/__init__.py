@@ -9,12 +9,14 @@ from .errors import (
     StreamNotBegunError,
     UnknownStreamError,
 )
-from .folds import Folds, FoldTakenError
+from .folds import Folds, FoldTakenError, standard_folds
+from .overview import OVERVIEW, Overview
 from .projection import Projection
 from .runner import Runner
 from .timeline import StreamState, Timeline
 
 __all__ = [
+    "OVERVIEW",
     "BeyondEndError",
     "Checkpoint",
     "Checkpoints",
@@ -22,6 +24,7 @@ __all__ = [
     "FoldTakenError",
     "Folds",
     "NoFoldError",
+    "Overview",
     "Projection",
     "ProjectionError",
     "Runner",
@@ -29,4 +32,5 @@ __all__ = [
     "StreamState",
     "Timeline",
     "UnknownStreamError",
+    "standard_folds",
 ]

@@ -3,6 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..actors.breakers.state import FOLD as BREAKERS
+from ..actors.dead_letters.entry import FOLD as DEAD_LETTERS
+from ..actors.pipelines.control import FOLD as PIPELINES
+from ..actors.pipelines.item import FOLD as ITEMS
+from ..actors.transactions.transaction import FOLD as TRANSACTIONS
 from ..events import Fold
 from .errors import NoFoldError, ProjectionError
 
@@ -48,3 +53,8 @@ class Folds(Mapping[str, Fold[Any]]):
 def kind_of(stream: str) -> str:
     """Return the kind of a stream: its name up to the first slash."""
     return stream.partition("/")[0]
+
+
+def standard_folds() -> tuple[Fold[Any], ...]:
+    """Return the folds by which dramaturg's own actors live."""
+    return BREAKERS, DEAD_LETTERS, ITEMS, PIPELINES, TRANSACTIONS
