@@ -202,6 +202,8 @@ class WindowRolledUp(Event, tag="breaker.window_rolled_up", version=1):
     """Calls ignored or cancelled since then."""
     rejected: int = 0
     """Calls refused since then."""
+    errors: tuple[str, ...] = ()
+    """The classes of the last errors, the newest last."""
 
 
 class Flushed(Event, tag="breaker.flushed", version=1):

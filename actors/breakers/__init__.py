@@ -9,12 +9,14 @@ from .actions import (
     ResetBreaker,
     TripBreaker,
 )
+from .actor import BreakerActor
 from .breaker import Breaker
 from .config import BreakerConfig
 from .errors import BreakerOpenError, PermitUsedError
 from .generation import Permit, Rejection
 from .machine import Machine
 from .outcomes import Outcomes
+from .registry import Breakers, NoSuchBreakerError
 from .state import FOLD, BreakerState, evolve
 from .statistics import Statistics
 from .times import Now
@@ -22,13 +24,16 @@ from .times import Now
 __all__ = [
     "FOLD",
     "Breaker",
+    "BreakerActor",
     "BreakerConfig",
     "BreakerOpenError",
     "BreakerState",
+    "Breakers",
     "ConfigureBreaker",
     "DisableBreaker",
     "HoldOpen",
     "Machine",
+    "NoSuchBreakerError",
     "Now",
     "OnlyMeasure",
     "Outcomes",

@@ -2,9 +2,8 @@
 
 from typing import assert_never
 
-from ...events import DramaturgError
 from ...events.breaker import Override
-from ..runtime.messages import Ask
+from ..runtime import Ask, CommandRejectedError
 from . import decide
 from .config import BreakerConfig
 from .decide import Events, Why
@@ -12,7 +11,7 @@ from .machine import Machine
 from .times import Now
 
 
-class ReasonMissingError(DramaturgError, ValueError):
+class ReasonMissingError(CommandRejectedError):
     """An action came without a reason."""
 
     def __init__(self, action: str) -> None:

@@ -10,20 +10,22 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ...events import Event
-from ...events.breaker import Configured
+from ...events.breaker import Configured, Flushed
 from . import decide
 from .config import BreakerConfig
 from .decide import Events
 from .generation import TRANSPARENT, Generation
-from .state import BreakerState, evolve
+from .state import ERRORS_KEPT, BreakerState, evolve
 from .times import Now, remaining_us
 
 
 class Journal(Protocol):
     """Where the machine's events go."""
 
-    writable: bool
-    """False while the log cannot be written: no probe may start then."""
+    @property
+    def writable(self) -> bool:
+        """Whether the log can be written; no probe may start while it cannot."""
+        ...
 
     def add(self, event: Event) -> None:
         """Take an event, in order, to be logged soon."""
@@ -55,6 +57,8 @@ class Core:
         """Calls ignored or cancelled since the last roll-up."""
         self.rejected = 0
         """Calls refused since then."""
+        self.errors: deque[str] = deque(maxlen=ERRORS_KEPT)
+        """The classes of the last errors."""
         self._proposed: deque[Event] = deque()
 
     @property
@@ -72,7 +76,9 @@ class Core:
         generation = self.generation
         counted = generation.seq != generation.rolled_seq
         if counted or self.neutral or self.rejected:
-            event = generation.roll_up(now, self.neutral, self.rejected)
+            event = generation.roll_up(
+                now, self.neutral, self.rejected, tuple(self.errors)
+            )
             self.neutral = self.rejected = 0
             self._emit(event)
 
@@ -125,11 +131,19 @@ class Core:
     def load(self, state: BreakerState, now: Now) -> None:
         """Take over the state that the log holds, at the start."""
         self.state = state
+        self.errors = deque(state.errors, maxlen=ERRORS_KEPT)
+        self._proposed.clear()
         self._emit(*decide.restarted(state, now))
         self.ready = state.config_version > 0 and state.code == self.config
         self._begin(now)
         if not self.ready:
             self.propose(lambda state: decide.configured(state, self.config, now), now)
+
+    def stop(self, now: Now) -> None:
+        """Tell the journal everything: the end is near, in good order."""
+        if self.ready:
+            self.roll_up(now)
+            self._emit(Flushed(now.wall_us, self.state.generation))
 
     def _emit(self, *events: Event) -> None:
         for event in events:
@@ -148,6 +162,10 @@ class Core:
     def _begin(self, now: Now) -> None:
         self.generation.retire()
         self.generation = Generation(self.state, now, ready=self.ready)
+        self._watch_override(now)
+
+    def _watch_override(self, now: Now) -> None:
+        """Have a passing override looked at when it ends, whether calls come or not."""
         until = self.state.until
         if self.journal is not None and until and self.state.phase in TRANSPARENT:
             self.journal.due(remaining_us(until, now) / 1e6)

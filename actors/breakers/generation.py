@@ -109,7 +109,9 @@ class Generation:
     def watch(self, config: BreakerConfig, *, rolls_up: bool) -> None:
         """Set the number of the next good call that matters."""
         next_at = self.window.attend_at(self.seq, config.min_calls)
-        if rolls_up:
+        if rolls_up and self.seq == self.rolled_seq:
+            next_at = self.seq + 1
+        elif rolls_up:
             next_at = min(next_at, self.rolled_seq + ROLL_UP_CALLS)
         self.attend_at = next_at
 
@@ -120,7 +122,9 @@ class Generation:
             or len(self.failures) >= config.roll_up_failures
         )
 
-    def roll_up(self, now: Now, neutral: int, rejected: int) -> WindowRolledUp:
+    def roll_up(
+        self, now: Now, neutral: int, rejected: int, errors: tuple[str, ...]
+    ) -> WindowRolledUp:
         """Return what was counted since the last roll-up, and count anew."""
         calls = self.seq - self.rolled_seq
         buckets = self.window.touched(self.seq)
@@ -140,6 +144,7 @@ class Generation:
             buckets,
             neutral,
             rejected,
+            errors,
         )
         self.window.rolled_up()
         self.rolled_seq = self.seq

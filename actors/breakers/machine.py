@@ -5,7 +5,6 @@ journal, if it has one, and goes on; what a person decides waits for the journal
 """
 
 import random
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,8 +18,6 @@ from .errors import PermitUsedError
 from .generation import TRANSPARENT, Generation, Permit, Rejection
 from .times import Now, remaining_us
 
-ERRORS_KEPT = 5
-"""So many classes of last errors a trip names."""
 PROBE_RETRY_S = 1.0
 """When all probes are out, the next try is at the latest after this."""
 
@@ -50,7 +47,6 @@ class Machine(Core):
         super().__init__(name, config or BreakerConfig(), journal)
         self.late = 0
         """Results that came after their generation was over."""
-        self.errors: deque[str] = deque(maxlen=ERRORS_KEPT)
         self._draw = draw
         self._held: list[_Settlement] = []
 
@@ -152,10 +148,10 @@ class Machine(Core):
         if generation.retired:
             self.late += 1
             return
-        if error:
-            self.errors.append(error)
         if not generation.counting:
             return
+        if error:
+            self.errors.append(error)
         if now.clock_us / 1e6 >= generation.turn_s:
             generation.turn(now.clock_us)
         generation.count(failed=failed, slow=slow)
@@ -177,7 +173,7 @@ class Machine(Core):
         if self._judge(now, bad=bad, retry_after_s=retry_after_s):
             return
         if self.journal is not None:
-            if generation.dirty_us is None:
+            if generation.dirty_us is None and generation.seq != generation.rolled_seq:
                 generation.dirty_us = now.clock_us
                 self.journal.due(ROLL_UP_S)
             if generation.needs_roll_up(config) and not self.frozen:
@@ -216,21 +212,21 @@ class Machine(Core):
             self._held.append(settlement)
             return
         permit, outcome, slow, error, retry_after_s = settlement
-        if error:
-            self.errors.append(error)
         late = permit.generation.retired
         events = decide.probe_settled(
             self.state,
             permit.probe,
             "neutral" if late else outcome,
             slow=slow and not late,
-            error=error,
+            error="" if late else error,
             now=now,
         )
         self.late += late or not events
         self._emit(*events)
         if late or not events:
             return
+        if error:
+            self.errors.append(error)
         verdict = decide.verdict(self.state)
         if verdict is True:
             self._change(now, decide.closed(self.state, now))
@@ -245,6 +241,7 @@ class Machine(Core):
                 self.journal.due(ROLL_UP_S)
             return
         self._end_override(now)
+        self._watch_override(now)
         self._emit(*decide.expired(self.state, now))
         generation = self.generation
         if generation.retired or generation.dirty_us is None:

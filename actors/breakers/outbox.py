@@ -72,6 +72,12 @@ class Outbox:
         self.version = version
         return written
 
+    def restart(self, version: int) -> None:
+        """Begin at this version, with nothing on its way."""
+        self.version = version
+        self.waiting.clear()
+        self.handed.clear()
+
     def drop(self, events: Iterable[Event]) -> None:
         """Forget events that wait: those who asked for them were told that they failed."""
         dropped = {id(event) for event in events}

@@ -29,6 +29,8 @@ from ...events.breaker import (
 )
 from .config import BreakerConfig
 
+ERRORS_KEPT = 5
+"""So many classes of last errors a trip names."""
 KEPT = 256
 """So many numbers of failures and slow calls a time window keeps, for a change of kind."""
 
@@ -102,6 +104,8 @@ class BreakerState(msgspec.Struct, frozen=True):
     leases: tuple[Lease, ...] = ()
     """Probes that may be under way."""
     totals: Totals = Totals()
+    errors: tuple[str, ...] = ()
+    """The classes of the last errors, the newest last."""
 
 
 def evolve(state: BreakerState, event: Event) -> BreakerState:
@@ -181,7 +185,11 @@ def _settled(state: BreakerState, event: ProbeSettled) -> BreakerState:
         probes = replace(before, slow=before.slow + 1)
     else:
         probes = replace(before, good=before.good + 1)
-    return replace(state, probes=probes, leases=_without(state, event.probe))
+    errors = (
+        (*state.errors, event.error)[-ERRORS_KEPT:] if event.error else state.errors
+    )
+    leases = _without(state, event.probe)
+    return replace(state, probes=probes, leases=leases, errors=errors)
 
 
 def _expired(state: BreakerState, event: ProbeExpired) -> BreakerState:
@@ -219,8 +227,9 @@ def _rolled_up(state: BreakerState, event: WindowRolledUp) -> BreakerState:
         neutral=totals.neutral + event.neutral,
         rejected=totals.rejected + event.rejected,
     )
+    state = replace(state, totals=counted, errors=event.errors or state.errors)
     if event.generation != state.generation:
-        return replace(state, totals=counted)
+        return state
     rolled = Window(
         seq=event.seq,
         failures=_kept((*window.failures, *event.failures), event.seq, config),
@@ -230,7 +239,7 @@ def _rolled_up(state: BreakerState, event: WindowRolledUp) -> BreakerState:
         at_us=event.at_us,
         boot=event.boot,
     )
-    return replace(state, window=rolled, totals=counted)
+    return replace(state, window=rolled)
 
 
 def _kept(numbers: tuple[int, ...], seq: int, config: BreakerConfig) -> tuple[int, ...]:
