@@ -20,7 +20,7 @@ from .outcomes import Outcomes
 from .recorder import Recorder
 from .statistics import Statistics, statistics_of
 from .steering import Steering
-from .times import Now, boot_id
+from .times import THIS_BOOT, Now
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +63,7 @@ class Breaker(Steering):
         self._recorder = recorder
         self._clock = clock
         self._wall_us = wall_us
-        self._boot = boot_id() if boot is None else boot
+        self._boot = THIS_BOOT if boot is None else boot
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ class NoSuchBreakerError(DramaturgError, KeyError):
         return f"there is no breaker {self.args[0]!r}; open it first (open: {known})"
 
 
-class Breakers:
+class Breakers(Mapping[str, Breaker]):
     """Opens breakers by name and knows them all.
 
     With a system that has a log, each gets an actor under `/breakers` that logs
@@ -118,14 +118,14 @@ class Breakers:
         except KeyError:
             raise NoSuchBreakerError(name, sorted(self._breakers)) from None
 
-    def __iter__(self) -> Iterator[Breaker]:
-        """Go through the breakers in the order they were opened."""
-        return iter(self._breakers.values())
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names in the order they were opened."""
+        return iter(self._breakers)
 
     def __len__(self) -> int:
-        """Count them."""
+        """Count the open breakers."""
         return len(self._breakers)
 
     def statistics(self) -> tuple[Statistics, ...]:
         """Return the statistics of all breakers."""
-        return tuple(breaker.statistics() for breaker in self)
+        return tuple(breaker.statistics() for breaker in self.values())

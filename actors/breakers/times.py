@@ -8,7 +8,6 @@ import msgspec
 from ...events.breaker import Deadline
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_THIS_PROCESS = uuid4().hex
 
 
 class Now(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +29,11 @@ def boot_id(file: Path = BOOT_ID) -> str:
     try:
         return file.read_text(encoding="ascii").strip()
     except OSError:
-        return _THIS_PROCESS
+        return uuid4().hex
+
+
+THIS_BOOT = boot_id()
+"""Read once, while importing: event loops do not wait for files."""
 
 
 def deadline(span_us: int, now: Now) -> Deadline:
