@@ -66,7 +66,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     due_us: int | None = None
     """When it is to be redriven; None: it is not planned."""
     batch: str = ""
-    edited: msgspec.Raw | None = None
+    edited: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """The payload it goes back with, where somebody changed it."""
     claimed_by: str = ""
     escalated: str = ""
@@ -100,8 +100,7 @@ def _moved(state: Entry, event: Movement) -> Entry:
         case Parked():
             state = _parked(state, event)
         case RetryScheduled():
-            new = event.payload
-            edited = new if isinstance(new, msgspec.Raw) else state.edited
+            edited = state.edited if event.payload is msgspec.UNSET else event.payload
             state = _change(
                 state, due_us=event.due_us, batch=event.batch, edited=edited
             )

@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 from ...events import Event
-from ..runtime.messages import Ask, Message
+from ..runtime import Ask, Message
+from .entry import Entry
 
 Limit = Literal["evict_oldest", "reject_new"]
 """What a full queue does: let go of its oldest entry, or refuse the new one."""
@@ -59,6 +60,46 @@ class TakeBack(Ask[bool]):
     """The edited payload; None: unchanged."""
 
 
+# What the queue tells itself.
+
+
+class Start(Message):
+    """Catch up with what happened while nobody was there."""
+
+
+class Sweep(Message):
+    """Let go of what is too old, and look for entries nobody announced."""
+
+
+class Round(Message):
+    """Redrive what is due; unless it is for bulk redrives only, all of it."""
+
+    planned_only: bool = False
+
+
+class FoundInLog(Message):
+    """Open entries in the log that the queue did not know of."""
+
+    adoptions: tuple[Adopt, ...]
+
+
+class Answered(Message):
+    """The owner of the work has answered a `TakeBack`, or has not."""
+
+    stream: str
+    taken: bool | None
+    """None: no answer came, it is to be asked again."""
+    error: str = ""
+
+
+class LookedUp(Message):
+    """Where the stream of an entry ends, whose owner did not take the work."""
+
+    stream: str
+    version: int
+    """0: that could not be read."""
+
+
 # What users ask.
 
 
@@ -75,7 +116,8 @@ class Selection(msgspec.Struct, frozen=True, gc=False):
     target: str = ""
     batch: str = ""
     """Those that wait for this bulk redrive."""
-    entries_max: int = 10_000
+    entries_max: int = 1000
+    """At most so many, the most urgent ones."""
 
 
 class Redriving(msgspec.Struct, frozen=True, gc=False):
@@ -86,6 +128,8 @@ class Redriving(msgspec.Struct, frozen=True, gc=False):
     batch: str = ""
     last_due_us: int = 0
     """When the last of them is due."""
+    left: int = 0
+    """How many more were meant than the selection's limit allows."""
 
 
 class Redrive(Ask[Redriving]):
@@ -159,6 +203,12 @@ class Prioritise(Ask[bool]):
     entry: str
     priority: int
     reason: str = ""
+
+
+class ListEntries(Ask[tuple[Entry, ...]]):
+    """List entries, the most urgent first, without secrets in their messages."""
+
+    selection: Selection = Selection()
 
 
 class Statistics(msgspec.Struct, frozen=True, gc=False):

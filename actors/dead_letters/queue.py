@@ -1,17 +1,23 @@
 """The entries of one queue together: which are meant, due, too old or too many."""
 
-import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Final
 
 import msgspec
 
 from ...events import Event
 from ...events.dead_letters import RetryScheduled
-from .deciding import Setting, evict, expire, redrive, schedule
+from .ages import Ages
+from .counts import Counts
+from .deciding import Setting, cancel, evict, expire, redrive, schedule
 from .entry import Entry
-from .errors import DeadLetterRefusedError, EntryNotFoundError
-from .messages import Redrive, Redriving, Selection
+from .errors import DeadLetterRefusedError, EntryBusyError, EntryNotFoundError
+from .messages import Redrive, Redriving, Selection, Statistics
+
+TURN_MAX: Final = 1000
+"""Entries that are changed in one turn, so that the loop goes on."""
 
 Entries = Mapping[str, Entry]
 Changes = dict[str, tuple[Event, ...]]
@@ -21,18 +27,25 @@ Allowance = Callable[[str, int], int]
 
 
 def select(entries: Entries, selection: Selection) -> list[Entry]:
-    """Return the parked entries that are meant, the most urgent first.
+    """Return all parked entries that are meant, the most urgent first.
 
-    Raises `EntryNotFoundError` when one is named that the queue does not have.
+    Raises `EntryNotFoundError` and `EntryBusyError` when one is named that the queue
+    does not have, or that is being handed back.
     """
     chosen: Iterable[Entry] = entries.values()
     if selection.entries:
-        missing = [name for name in selection.entries if name not in entries]
-        if missing:
-            raise EntryNotFoundError(missing[0])
-        chosen = [entries[name] for name in dict.fromkeys(selection.entries)]
+        chosen = [_named(entries, name) for name in dict.fromkeys(selection.entries)]
     meant = [entry for entry in chosen if _is_meant(entry, selection)]
-    return sorted(meant, key=_urgency)[: selection.entries_max]
+    return sorted(meant, key=_urgency)
+
+
+def _named(entries: Entries, name: str) -> Entry:
+    entry = entries.get(name)
+    if entry is None:
+        raise EntryNotFoundError(name)
+    if entry.place != "parked":
+        raise EntryBusyError(name)
+    return entry
 
 
 def _is_meant(entry: Entry, selection: Selection) -> bool:
@@ -60,9 +73,10 @@ def plan_redrive(
 
     Raises `DeadLetterRefusedError` for an edited payload for more than one.
     """
-    chosen = select(entries, command.selection)
+    meant = select(entries, command.selection)
     if not command.selection.entries:
-        chosen = [entry for entry in chosen if not entry.claimed_by]
+        meant = [entry for entry in meant if not entry.claimed_by]
+    chosen = meant[: command.selection.entries_max]
     if command.payload is not None and len(chosen) != 1:
         raise DeadLetterRefusedError(
             f"an edited payload fits one entry, {len(chosen)} are selected: name the "
@@ -81,7 +95,8 @@ def plan_redrive(
             payload=msgspec.UNSET if command.payload is None else command.payload,
         )
         changes[entry.stream] = schedule(entry, plan)
-    answer = Redriving(tuple(changes), batch, due_us)
+    left = len(meant) - len(chosen)
+    answer = Redriving(tuple(changes), batch, due_us, left)
     return ({}, answer) if command.dry_run else (changes, answer)
 
 
@@ -114,104 +129,53 @@ def redrive_due(
 
 
 def expire_old(entries: Entries, setting: Setting) -> Changes:
-    """Let go of every entry whose time is over."""
+    """Let go of entries whose time is over, `TURN_MAX` of them at most."""
     decided = ((entry.stream, expire(entry, setting)) for entry in entries.values())
-    return {stream: events for stream, events in decided if events}
+    expired = ((stream, events) for stream, events in decided if events)
+    return dict(islice(expired, TURN_MAX))
 
 
-class Ages:
-    """Finds the oldest entry without looking at all of them."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, str]] = []
-
-    def add(self, entry: Entry) -> None:
-        """Remember a parked entry."""
-        heapq.heappush(self._heap, (entry.parked_us, entry.stream))
-
-    def oldest_us(self, entries: Entries) -> int | None:
-        """Return when the oldest entry was parked, None if there is none."""
-        while self._heap and self._heap[0][1] not in entries:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
-
-    def oldest(self, entries: Entries, count: int) -> list[Entry]:
-        """Return the `count` oldest that may go, those claimed by somebody last."""
-        found: list[Entry] = []
-        kept: list[tuple[int, str]] = []
-        while self._heap and len(found) < count:
-            aged = heapq.heappop(self._heap)
-            entry = entries.get(aged[1])
-            if entry is None:
-                continue
-            kept.append(aged)
-            if entry.place == "parked" and not entry.claimed_by:
-                found.append(entry)
-        for aged in kept:
-            heapq.heappush(self._heap, aged)
-        if len(found) < count:
-            found += self._claimed(entries, kept)[: count - len(found)]
-        return found
-
-    @staticmethod
-    def _claimed(entries: Entries, aged: list[tuple[int, str]]) -> list[Entry]:
-        known = [entries[stream] for _, stream in aged]
-        return [
-            entry for entry in known if entry.place == "parked" and entry.claimed_by
-        ]
-
-
-def evict_surplus(
-    entries: Entries, ages: Ages, setting: Setting, keep: str = ""
+def cancel_batch(
+    entries: Entries, batch: str, reason: str, setting: Setting
 ) -> Changes:
-    """Let go of the oldest entries until the queue is within its limit.
+    """Call off what still waits of a bulk redrive."""
+    decided = {
+        entry.stream: cancel(entry, reason, setting)
+        for entry in entries.values()
+        if batch and entry.batch == batch
+    }
+    return {stream: events for stream, events in decided.items() if events}
+
+
+def count(
+    entries: Entries, ages: Ages, counts: Counts, reserved: int, setting: Setting
+) -> Statistics:
+    """Return the queue in numbers."""
+    now_us = setting.now_us
+    oldest_us = ages.oldest_us(entries)
+    every = entries.values()
+    return Statistics(
+        size=sum(e.place in {"parked", "redriving"} for e in every),
+        entries_max=setting.policy.entries_max,
+        reserved=reserved,
+        oldest_age_s=0.0 if oldest_us is None else (now_us - oldest_us) / 1e6,
+        due=sum(e.due_us is not None and e.due_us <= now_us for e in every),
+        redriving=sum(e.place == "redriving" for e in every),
+        claimed=sum(bool(e.claimed_by) for e in every),
+        escalated=sum(bool(e.escalated) for e in every),
+        by_category=dict(Counter(e.category for e in every)),
+        by_fingerprint=dict(Counter(e.fingerprint for e in every)),
+        **msgspec.structs.asdict(counts),
+    )
+
+
+def evict_oldest(
+    entries: Entries, ages: Ages, surplus: int, setting: Setting, keep: str = ""
+) -> Changes:
+    """Let go of the `surplus` oldest entries, `TURN_MAX` of them at most.
 
     `keep` is the newest one, which is not evicted for its own sake.
     """
-    surplus = len(entries) - setting.policy.entries_max
-    if surplus <= 0 or setting.policy.limit != "evict_oldest":
-        return {}
-    oldest = (e for e in ages.oldest(entries, surplus + 1) if e.stream != keep)
-    chosen: Iterator[Entry] = (
-        entry for entry, _ in zip(oldest, range(surplus), strict=False)
-    )
-    return {entry.stream: evict(entry, setting) for entry in chosen}
-
-
-class Rooms:
-    """The places that were promised to work that is about to be parked."""
-
-    def __init__(self) -> None:
-        self._until_us: dict[str, int] = {}
-
-    def reserve(self, item: str, size: int, setting: Setting) -> bool:
-        """Promise a place to `item`, if there is one."""
-        if setting.policy.limit == "evict_oldest":
-            return True
-        now_us = setting.now_us
-        self._until_us = {k: t for k, t in self._until_us.items() if t > now_us}
-        taken = size + len(self._until_us) - (item in self._until_us)
-        if taken >= setting.policy.entries_max:
-            return False
-        kept_us = round(setting.policy.reservation_s * 1_000_000)
-        self._until_us[item] = now_us + kept_us
-        return True
-
-    def use(self, item: str) -> None:
-        """Note that the work has arrived."""
-        self._until_us.pop(item, None)
-
-    def __len__(self) -> int:
-        """Count the promises that were neither used nor found expired."""
-        return len(self._until_us)
-
-
-class Counts(msgspec.Struct):
-    """What happened since the actor started."""
-
-    parked: int = 0
-    returned: int = 0
-    evicted: int = 0
-    expired: int = 0
-    discarded: int = 0
-    resolved: int = 0
+    most = min(surplus, TURN_MAX)
+    oldest = (e for e in ages.oldest(entries, most + 1) if e.stream != keep)
+    return {e.stream: evict(e, setting) for e in islice(oldest, most)}

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from .entry import Entry
+
 HIDDEN = "[redacted]"
 _NAMES = r"(?:password|passwd|secret|token|api[_-]?key|authorization|credential)"
 _NAME = re.compile(_NAMES, re.IGNORECASE)
@@ -43,3 +45,10 @@ def _redacted(value: Any) -> Any:
             return redacted_text(value)
         case _:
             return value
+
+
+def redacted_entry(entry: Entry) -> Entry:
+    """Hide the secrets in an entry's message and edited payload."""
+    edited = entry.edited and redacted_payload(entry.edited)
+    message = redacted_text(entry.message)
+    return msgspec.structs.replace(entry, message=message, edited=edited)
