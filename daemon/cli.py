@@ -7,6 +7,7 @@ from cyclopts import App, CycloptsError
 
 from ..events import DramaturgError
 from .commands.log import log
+from .commands.state import state
 from .errors import UsageError
 from .output import Output
 
@@ -18,6 +19,7 @@ app = App(
     version_flags=("--version",),
 )
 app.command(log)
+app.command(state)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

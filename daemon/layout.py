@@ -12,8 +12,8 @@ def log_path(data: Path) -> Path:
     return data / "events.db"
 
 
-def open_log(data: Path) -> LogReader:
-    """Open the log of a data folder, or a log file itself, for reading only.
+def found_log(data: Path) -> Path:
+    """Return the log of a data folder, or `data` itself if it is a file.
 
     Raises `LogNotFoundError` saying what to do when there is none.
     """
@@ -23,4 +23,9 @@ def open_log(data: Path) -> LogReader:
             f"there is no log in {data}: run `dramaturg ingest` first, or name the "
             "folder with --data",
         )
-    return LogReader(path, vocabulary())
+    return path
+
+
+def open_log(data: Path) -> LogReader:
+    """Open the log of a data folder, or a log file itself, for reading only."""
+    return LogReader(found_log(data), vocabulary())

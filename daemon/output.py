@@ -1,12 +1,14 @@
 """How results are shown: a table for a person, JSON lines for a program."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from rich import box
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 PIPE_COLUMNS = 160
@@ -34,7 +36,9 @@ class Output:
             for row in rows:
                 self.value(row)
             return
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+        if title is not None:
+            self.line(title)
+        table = Table(box=box.SIMPLE_HEAD)
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
@@ -53,6 +57,17 @@ class Output:
         """Say something to a person; a program is not told."""
         if not self.as_json:
             self.console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self, what: str) -> Generator[Callable[[int, int], None]]:
+        """Show a bar to a person at a screen; give the function that moves it."""
+        bar = Progress(console=self.remarks, transient=True)
+        if self.as_json or not self.remarks.is_terminal:
+            yield lambda _at, _end: None
+            return
+        with bar:
+            task = bar.add_task(what, total=None)
+            yield lambda at, end: bar.update(task, completed=at, total=end)
 
     def error(self, text: str) -> None:
         """Say in one line what went wrong."""

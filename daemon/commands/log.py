@@ -7,9 +7,10 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from ...events import UnknownEvent
+from ...events import UnknownEvent, vocabulary
 from ...events.log import Recorded
-from ..layout import open_log
+from ...events.log.verify import verify as verify_log
+from ..layout import found_log, open_log
 from ..options import Data, Json
 from ..output import Output
 
@@ -59,6 +60,24 @@ def tail(
             else:
                 output.line(_line(recorded))
     return 0
+
+
+@log.command
+def verify(*, data: Data = Path("var"), as_json: Json = False) -> int:
+    """Check that every byte of the log is as it was written; status 1 if not."""
+    output = Output(as_json=as_json)
+    path = found_log(data)
+    with output.progress("verified") as progress:
+        report = verify_log(path, vocabulary(), progress=progress)
+    if as_json:
+        output.value(report)
+    for damage in report.damages:
+        output.error(f"position {damage.position}: {damage.kind}: {damage.message}")
+    if report.untold:
+        output.error(f"and {report.untold} more")
+    if report.ok:
+        output.line(f"{path}: {report.events} events, every one as it was written")
+    return 0 if report.ok else 1
 
 
 def _line(recorded: Recorded) -> str:

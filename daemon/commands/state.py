@@ -1,0 +1,85 @@
+"""`dramaturg state`: what anything was as of any position of the log."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from ...projections import StreamState, Timeline, standard_folds
+from ..errors import UsageError
+from ..layout import open_log
+from ..options import Data, Json
+from ..output import Output
+
+SAID_MAX = 5
+"""Members of a state that fit in a row."""
+
+
+def state(
+    stream: Annotated[
+        str | None,
+        Parameter(help="Such as breaker/graph-db; else all open streams are listed."),
+    ] = None,
+    *,
+    at: Annotated[
+        str | None,
+        Parameter(help="A position, or a time such as 2026-11-22T10:15; else the end."),
+    ] = None,
+    closed: Annotated[bool, Parameter(help="List ended streams, too.")] = False,
+    data: Data = Path("var"),
+    as_json: Json = False,
+) -> int:
+    """Show the state of one stream, or of all open ones, as of any position."""
+    output = Output(as_json=as_json)
+    with open_log(data) as reader:
+        timeline = Timeline(reader, standard_folds())
+        position = None if at is None else _position(at, timeline)
+        if stream is not None:
+            output.value(timeline.state(stream, at=position))
+            return 0
+        states = timeline.states(at=position, closed=closed)
+        output.rows(
+            ("stream", "version", "position", "state"),
+            (_row(state, whole=as_json) for state in states.values()),
+            title=f"as of position {timeline.end if position is None else position}",
+        )
+    return 0
+
+
+def _position(at: str, timeline: Timeline) -> int:
+    if at.isdecimal():
+        return int(at)
+    try:
+        time = datetime.fromisoformat(at)
+    except ValueError as error:
+        raise UsageError(
+            f"--at {at!r} is neither a position nor a time: write a number, or a "
+            "time such as 2026-11-22T10:15",
+        ) from error
+    return timeline.position_at(time.astimezone())  # no zone means the local one
+
+
+def _row(state: StreamState, *, whole: bool) -> dict[str, object]:
+    shown: object = state.state if whole else _summary(state.state)
+    return {
+        "stream": state.stream,
+        "version": state.version,
+        "position": state.position,
+        "open": state.open,
+        "state": shown,
+    }
+
+
+def _summary(state: object) -> str:
+    """Say in a few words what a state is: where it is, and its first plain members."""
+    if not isinstance(state, msgspec.Struct):
+        return str(state)
+    members = {"place": getattr(state, "place", ""), **msgspec.structs.asdict(state)}
+    said = {
+        name: value
+        for name, value in members.items()
+        if isinstance(value, str | int) and value not in {"", 0} and name != "stream"
+    }
+    return ", ".join(f"{name} {value}" for name, value in list(said.items())[:SAID_MAX])
