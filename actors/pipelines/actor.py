@@ -87,11 +87,9 @@ class PipelineActor(ItemEffects):
             else:
                 about = (item.stage, item.attempt, item.undoing, item.redrives)
                 worker.tell(CheckAttempt(stream, *about), origin=origin(item))
-        elif item.phase == "waiting_to_retry":
-            self.wake_at(stream, item.retry_at_us, overdue=True)
-        elif item.due_us and not item.begun:
-            self.wake_at(stream, item.due_us, overdue=True)
-        elif wishes.waits_for_room(item) or rollback.owes_question(item, self.moment()):
+            return
+        self.wake_when_due(stream, item, overdue=True)
+        if wishes.waits_for_room(item) or rollback.owes_question(item, self.moment()):
             self.ctx.self.tell(AskForRoom(stream), origin=origin(item))
 
     # Messages about anything but one item's state

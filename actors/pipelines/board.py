@@ -8,7 +8,7 @@ from .item import ENDS, Item, Place
 from .pipeline import Pipeline
 from .plan import Plan
 
-CLOSED: frozenset[Place] = ENDS | {"dead_lettered"}
+CLOSED: frozenset[Place] = frozenset((*ENDS, "dead_lettered"))
 """Items in these places are not this pipeline's business any more."""
 
 Queue = dict[int, dict[str, None]]

@@ -1,7 +1,13 @@
 """The actor of a pipeline as a whole: pauses, and the declaration."""
 
 from ...events.event import Event
-from ..runtime import ActorContext, Decision, EventSourced, Message
+from ..runtime import (
+    ActorContext,
+    Decision,
+    EventSourced,
+    Message,
+    UnhandledMessageError,
+)
 from . import control
 from .control import Control
 from .crew import Crew
@@ -28,15 +34,13 @@ class ControlActor(EventSourced[Control]):
 
     def decide(self, state: Control, command: Message, ctx: ActorContext) -> Decision:
         """Pause, resume, or record the declaration."""
-        del ctx
         match command:
             case PausePipeline() | ResumePipeline() | PauseStage() | ResumeStage():
                 return Decision(control.decide(state, command))
             case Declare():
                 return Decision(control.declare(state, command.declared))
             case _:
-                name = type(command).__name__
-                raise AssertionError(f"{name} is no command of a pipeline")
+                raise UnhandledMessageError(ctx.self.path, command)
 
     def react(self, event: Event, ctx: ActorContext) -> None:
         """Tell the owner of the items what is paused."""

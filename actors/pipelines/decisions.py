@@ -14,6 +14,7 @@ from ..runtime import (
     OwnerDecision,
     Ref,
     StreamOwner,
+    UnhandledMessageError,
     Write,
 )
 from . import attempts, wishes
@@ -72,7 +73,10 @@ class ItemDecisions(StreamOwner[Item]):
         ctx: OwnerContext,
     ) -> OwnerDecision:
         """Decide by the class of the command."""
-        return DECISIONS[type(command)](self, states, command, ctx)
+        decide = DECISIONS.get(type(command))
+        if decide is None:
+            raise UnhandledMessageError(ctx.self.path, command)
+        return decide(self, states, command, ctx)
 
     def submit(
         self, states: Items, command: Submit, ctx: OwnerContext

@@ -31,6 +31,7 @@ from ..runtime import Later, OwnerContext, Ref
 from . import rollback
 from .crew import Crew
 from .decisions import ItemDecisions
+from .item import Item
 from .messages import AbortAttempt, AskForRoom, Fill, RunAttempt, Unblock, Wake
 from .moment import Moment
 from .pipeline import Pipeline
@@ -113,11 +114,18 @@ class ItemEffects(ItemDecisions):
     def on_turned(
         self,
         stream: str,
-        event: RollbackStarted | AttemptAborted | Resumed | StuckResolved,
+        event: RollbackStarted | AttemptAborted | StuckResolved,
     ) -> None:
         """Count a failure for good; ask for room if nothing is to be undone."""
         if isinstance(event, RollbackStarted):
             self.tally.failed[event.stage] += 1
+        self._ask_if_owed(stream)
+
+    def on_resumed(self, stream: str, _: Resumed) -> None:
+        """Arm the timer again that came to nothing while the item was paused."""
+        item = self.states.get(stream)
+        if item is not None:
+            self.wake_when_due(stream, item)
         self._ask_if_owed(stream)
 
     def on_cancel(self, stream: str, _: CancelRequested) -> None:
@@ -163,6 +171,13 @@ class ItemEffects(ItemDecisions):
             self.is_filling = True
             self.ctx.self.tell(Fill())
 
+    def wake_when_due(self, stream: str, item: Item, *, overdue: bool = False) -> None:
+        """Arm the timer of an item that waits for a time, if it does."""
+        if item.phase == "waiting_to_retry":
+            self.wake_at(stream, item.retry_at_us, overdue=overdue)
+        elif item.phase == "waiting" and item.due_us and not item.begun:
+            self.wake_at(stream, item.due_us, overdue=overdue)
+
     def wake_at(self, stream: str, due_us: int, *, overdue: bool = False) -> None:
         """Arm a timer; after a restart what is overdue is spread."""
         ctx = self.ctx
@@ -204,7 +219,7 @@ REACTIONS: dict[type[Event], Callable[[Any, str, Any], None]] = {
     StageStarted: ItemEffects.on_started,
     RetryScheduled: ItemEffects.on_failed,
     PutOff: ItemEffects.on_put_off,
-    Resumed: ItemEffects.on_turned,
+    Resumed: ItemEffects.on_resumed,
     RollbackStarted: ItemEffects.on_turned,
     CancelRequested: ItemEffects.on_cancel,
     AttemptAborted: ItemEffects.on_turned,

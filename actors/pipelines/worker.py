@@ -149,11 +149,12 @@ class StageWorker(Actor):
 
     async def _make(self, attempt: Attempt) -> None:
         """Call the stage's function and report its success, or why it was stopped."""
-        raw: msgspec.Raw | None = None
+        has_ended = False
         try:
             raw = self._encoded(await self._call(attempt))
+            has_ended = True
         finally:
-            if raw is None and attempt.why:
+            if attempt.why and not has_ended:
                 self._stopped(attempt)
         self._end(attempt)
         took_us = self._took_us(attempt)

@@ -1,0 +1,82 @@
+"""A process that is killed in the middle of its work, and what its log then says."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from dramaturg.actors.pipelines import FOLD
+from dramaturg.events import Event
+from dramaturg.events.log.reader import LogReader
+from dramaturg.events.pipelines import ItemDone, ItemSubmitted, StageDone, StageStarted
+from dramaturg.events.vocabulary import vocabulary
+
+PROGRAM = Path(__file__).with_name("killed.py")
+KILLS = 6
+
+
+def run(log: Path, kill_after: int) -> tuple[int, set[str]]:
+    """Return how the process ended and which items were acknowledged."""
+    done = subprocess.run(  # noqa: S603 - this Python, this repository
+        [sys.executable, str(PROGRAM), str(log), str(kill_after)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
+    return done.returncode, set(done.stdout.split())
+
+
+def test_a_killed_pipeline_finishes_every_acknowledged_item_once(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log.db"
+    chance = random.Random(7)  # noqa: S311 - moments to be killed at
+    acknowledged: set[str] = set()
+    for _ in range(KILLS):
+        code, items = run(log, chance.randint(1, 15))
+        acknowledged |= items
+        assert code
+    code, items = run(log, 0)
+    acknowledged |= items
+    assert code == 0
+
+    streams: dict[str, list[Event]] = defaultdict(list)
+    with LogReader(log, vocabulary()) as reader:
+        for recorded in reader.read():
+            assert isinstance(recorded.event, Event)
+            streams[recorded.stream].append(recorded.event)
+    del streams["pipeline/small"]
+
+    assert {stream.rpartition("/")[2] for stream in streams} == acknowledged
+    first = [events[0] for events in streams.values()]
+    keys = [event.key for event in first if isinstance(event, ItemSubmitted)]
+    assert sorted(keys) == sorted(f"item-{n}" for n in range(20))
+    for stream, events in streams.items():
+        state = FOLD.initial(stream)
+        for event in events:
+            state = FOLD.evolve(state, event)
+        assert state.place == "done"
+        assert isinstance(events[-1], ItemDone)
+        done = [event.stage for event in events if isinstance(event, StageDone)]
+        assert done == ["read", "parse", "store"]
+        assert sum(isinstance(event, ItemDone) for event in events) == 1
+        _attempts_are_exact(events)
+
+
+def _attempts_are_exact(events: list[Event]) -> None:
+    """Every attempt was logged before it ran, under the next number."""
+    number: dict[str, int] = {}
+    for event in events:
+        match event:
+            case ItemSubmitted(starts=stage) | StageDone(starts=stage) if stage:
+                number[stage] = 1
+            case StageStarted(stage=stage, attempt=attempt):
+                number[stage] = number.get(stage, 0) + 1
+                assert attempt == number[stage]
+            case _:
+                pass
