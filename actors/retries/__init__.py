@@ -1,5 +1,6 @@
 """Retries: failed work is tried again when that makes sense, and not too soon."""
 
+from .budget import RetryBudget
 from .classify import (
     Classifier,
     ErrorClass,
@@ -9,6 +10,7 @@ from .classify import (
     TransientError,
 )
 from .policy import GiveUp, PutOff, RetryIn, RetryPolicy, Strategy, Verdict
+from .retrying import Retrying
 
 __all__ = [
     "Classifier",
@@ -18,8 +20,10 @@ __all__ = [
     "InvalidInputError",
     "PermanentError",
     "PutOff",
+    "RetryBudget",
     "RetryIn",
     "RetryPolicy",
+    "Retrying",
     "Strategy",
     "TransientError",
     "Verdict",

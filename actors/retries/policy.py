@@ -12,7 +12,14 @@ Backoff = Literal["exponential", "linear", "fixed", "fibonacci", "decorrelated"]
 Strategy = Literal[Backoff, "review", "no_retry"]
 """Review: a person decides. No retry: it is given up at once."""
 GiveUpReason = Literal[
-    "attempts", "deadline", "no_retry", "review", "retry_after", "disabled"
+    "attempts",
+    "breaker_open",
+    "budget",
+    "deadline",
+    "disabled",
+    "no_retry",
+    "retry_after",
+    "review",
 ]
 
 STRATEGIES: tuple[str, ...] = (*get_args(Backoff), "review", "no_retry")
