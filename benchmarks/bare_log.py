@@ -73,7 +73,7 @@ class BareWriter:
 
 def one_table() -> Insert:
     """Return what inserts rows into a single table, unchecked."""
-    insert = InsertMany("INSERT INTO bare(stream, version, state)", 3)
+    insert = InsertMany("INSERT INTO bare(stream, version, state)", "(?,?,?)")
 
     def run(db: sqlite3.Connection, rows: list[Row]) -> None:
         insert.run(db, [value for row in rows for value in row[:3]])
@@ -88,11 +88,11 @@ def same_tables() -> Insert:
     """
     events = InsertMany(
         "INSERT INTO events(state, position, stream, version, tag, prev, digest)",
-        7,
+        "(CAST(? AS TEXT),?,?,?,?,?,?)",
     )
     streams = InsertMany(
         "INSERT INTO streams(stream, kind, version, position, digest, open)",
-        6,
+        "(?,?,?,?,?,?)",
         "ON CONFLICT(stream) DO UPDATE SET version=excluded.version, "
         "position=excluded.position, digest=excluded.digest, open=excluded.open",
     )

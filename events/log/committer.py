@@ -23,18 +23,21 @@ _EXPIRED_EVERY = 64
 
 _INSERT_EVENTS = InsertMany(
     "INSERT INTO events(state, position, stream, version, tag, prev, digest)",
-    7,
+    "(CAST(? AS TEXT),?,?,?,?,?,?)",
 )
 _INSERT_STREAMS = InsertMany(
     "INSERT INTO streams(stream, kind, version, position, digest, open)",
-    6,
+    "(?,?,?,?,?,?)",
     "ON CONFLICT(stream) DO UPDATE SET version=excluded.version, "
     "position=excluded.position, digest=excluded.digest, open=excluded.open",
 )
-_INSERT_KEYS = InsertMany("INSERT OR REPLACE INTO keys(scope, key, stream, expires)", 4)
+_INSERT_KEYS = InsertMany(
+    "INSERT OR REPLACE INTO keys(scope, key, stream, expires)",
+    "(?,?,?,?)",
+)
 _INSERT_SNAPSHOTS = InsertMany(
     "INSERT OR REPLACE INTO snapshots(stream, version, position, fold_version, state)",
-    5,
+    "(?,?,?,?,?)",
 )
 _SELECT_HEADS = SelectMany(
     "SELECT stream, version, position, digest, open FROM streams WHERE stream IN",
@@ -187,6 +190,8 @@ class Committer:
         heads: dict[str, Head] = {}
         missing: list[str] = []
         for pending in appends:
+            if pending.refused is not None:
+                continue
             for append in pending.streams:
                 name = append.stream
                 if name in heads:
@@ -206,7 +211,13 @@ class Committer:
 
     def _keys_of(self, appends: Sequence[Pending]) -> dict[KeyName, str]:
         """Return the streams of the keys that a group names and that are taken."""
-        names = [text for p in appends for k in p.keys for text in (k.scope, k.key)]
+        names = [
+            text
+            for pending in appends
+            if pending.keys and pending.refused is None
+            for key in pending.keys
+            for text in (key.scope, key.key)
+        ]
         return {
             (scope, key): stream
             for scope, key, stream, expires in _SELECT_KEYS.run(self._db, names)

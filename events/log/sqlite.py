@@ -1,10 +1,10 @@
 """The log in one SQLite file."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from sqlite3 import Connection
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +24,7 @@ from .api import (
     StreamHead,
 )
 from .encoding import EventEncoder
-from .errors import LogError, LogUnavailableError
+from .errors import LogDamagedError, LogError, LogUnavailableError
 from .listeners import Listeners
 from .outcomes import Outcome, appended, deliver
 from .pending import Pending, encoded
@@ -63,7 +63,7 @@ class SqliteLog:
         unwritten_max: int = UNWRITTEN_MAX,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         retry_s: tuple[float, float] = (0.1, 5.0),
-        connection: type[Connection] = Connection,
+        connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
         self.node = node
@@ -196,7 +196,12 @@ class SqliteLog:
             self._commits.tell(position)
 
     def _on_not_opened(self, error: Exception) -> None:
-        if not isinstance(error, LogError):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT}:
+            error = LogDamagedError(
+                f"{self.path} is damaged ({error}): restore it from a backup",
+            )
+        elif not isinstance(error, LogError):
             error = LogUnavailableError(
                 f"{self.path} cannot be opened: {error}; check the folder, its "
                 "permissions and the space on its disk",

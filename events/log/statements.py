@@ -14,11 +14,13 @@ _SIZES = (256, 64, *range(16, 0, -1))
 
 
 class InsertMany:
-    """An insert whose rows are handed over in one flat list of parameters."""
+    """An insert whose rows are handed over in one flat list of parameters.
 
-    def __init__(self, head: str, columns: int, tail: str = "") -> None:
-        row = f"({','.join('?' * columns)})"
-        self._columns = columns
+    `head` and `tail` stand around the rows, and each row is `row`, as in `(?,?)`.
+    """
+
+    def __init__(self, head: str, row: str, tail: str = "") -> None:
+        self._columns = row.count("?")
         self._sql = {
             size: f"{head} VALUES {','.join([row] * size)} {tail}" for size in _SIZES
         }

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 
 from dramaturg.events import Event
@@ -26,7 +27,16 @@ from dramaturg.events.log import (
     VersionConflictError,
 )
 
-from .vocabulary import Counted, Ended, Measured, Noted, Started, Unregistered
+from .vocabulary import (
+    Counted,
+    Ended,
+    Measured,
+    Mixed,
+    Noted,
+    Part,
+    Started,
+    Unregistered,
+)
 
 AT = Context(at_us=1_000)
 
@@ -476,6 +486,15 @@ class LogContract:
             Noted(Counted(2**64)),
             Noted("\ud800"),
             Noted(object()),
+            Mixed(first=2**53),
+            Mixed(second=float("nan")),
+            Mixed(third=-(2**53)),
+            Mixed(pair=("", 2**53)),
+            Mixed(table={"a": float("inf")}),
+            Mixed(parts=(Part(1.0), Part(float("nan")))),
+            Mixed(raw=msgspec.Raw(b'{"half":')),
+            Mixed(raw=msgspec.Raw(b"1 2")),
+            Mixed(raw=msgspec.Raw(b"")),
             Unregistered(),
         ],
         ids=repr,
@@ -498,6 +517,8 @@ class LogContract:
             Counted(1 - 2**53),
             Measured(1e300),
             Measured(-0.0),
+            Mixed(1, 2.5, 3, ("a",), ("b", 4), ("c", True), {"d": 5.0}, {"e": "f"}),
+            Mixed(parts=(Part(6.0, "g"),)),
             Noted([True, None, "é\U0001f600", 1.5, {"a": 2}]),
             Started('\0 and \\ and " and ,"data":'),
         ],
@@ -510,7 +531,41 @@ class LogContract:
             await append(log, "a/1", 0, event)
             (row,) = await log.read()
 
-        assert row.event == event
+        assert msgspec.json.encode(row.event) == msgspec.json.encode(event)
+
+    @pytest.mark.asyncio
+    async def test_json_inside_of_an_event_is_kept_as_it_is(
+        self, engine: Engine
+    ) -> None:
+        raw = msgspec.Raw(b'{ "data": [1, 2],"data":3 }')
+        async with engine.open() as log:
+            await append(log, "a/1", 0, Mixed(raw=raw))
+            (row,) = await log.read()
+
+        assert isinstance(row.event, Mixed)
+        assert bytes(row.event.raw) == bytes(raw)
+
+    @pytest.mark.asyncio
+    @pytest.mark.parametrize(
+        "key",
+        [
+            IdempotencyKey("", "k", "a/1"),
+            IdempotencyKey("s", "\ud800", "a/1"),
+            IdempotencyKey("s", "k", "a\0"),
+            IdempotencyKey("s", "k", "a/1", expires_us=2**53),
+        ],
+        ids=repr,
+    )
+    async def test_a_key_that_a_file_cannot_keep_is_refused(
+        self, engine: Engine, key: IdempotencyKey
+    ) -> None:
+        async with engine.open() as log:
+            with pytest.raises(EncodingError):
+                await log.append([on("a/1", 0, Started())], keys=[key])
+            await append(log, "b/1", 0, Started())
+            rows = await log.read()
+
+        assert [r.stream for r in rows] == ["b/1"]
 
     @pytest.mark.asyncio
     @pytest.mark.parametrize("name", ["", "a\0b", "a\ud800"])

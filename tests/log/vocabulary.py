@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from dramaturg.events import Event, Registry
 
 
@@ -21,6 +23,26 @@ class Noted(Event, tag="test.noted", version=3):
     anything: Any = None
 
 
+class Part(msgspec.Struct, frozen=True):
+    weight: float
+    name: str = ""
+
+
+class Mixed(Event, tag="test.mixed"):
+    """A field of every kind that the encoder looks at in its own way."""
+
+    first: int = 0
+    second: float = 0.0
+    third: int | None = None
+    names: tuple[str, ...] = ()
+    pair: tuple[str, int] = ("", 0)
+    two_texts: tuple[str, bool] = ("", False)
+    table: dict[str, float] = msgspec.field(default_factory=dict[str, float])
+    labels: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    parts: tuple[Part, ...] = ()
+    raw: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+
+
 class Ended(Event, tag="test.ended", closes=True):
     pass
 
@@ -29,4 +51,4 @@ class Unregistered(Event, tag="test.unregistered"):
     pass
 
 
-REGISTRY = Registry([Started, Counted, Measured, Noted, Ended])
+REGISTRY = Registry([Started, Counted, Measured, Noted, Mixed, Ended])
