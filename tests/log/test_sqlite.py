@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -220,7 +221,7 @@ def test_a_loop_that_was_closed_ends_the_writer(tmp_path: Path) -> None:
     loop = asyncio.new_event_loop()
     log = SqliteLog(path, REGISTRY)
     loop.run_until_complete(log.__aenter__())
-    thread = log._writer._thread
+    (thread,) = (t for t in threading.enumerate() if t.name == "dramaturg-log log.db")
 
     async def submit() -> None:
         log.submit([on("a/1", 0, Started())], AT, lambda _: None)
@@ -228,7 +229,6 @@ def test_a_loop_that_was_closed_ends_the_writer(tmp_path: Path) -> None:
 
     loop.run_until_complete(submit())
     loop.close()
-    log._writer.put(writer.Work([], [Snapshot("a/1", 1, 1, 1, b"x")]))
     thread.join(20)
 
     assert not thread.is_alive()
