@@ -1,0 +1,89 @@
+"""Transactions over real files and a real database, in processes that are killed."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dramaturg.actors.transactions.transaction import FOLD, Transaction
+from dramaturg.events import Event
+from dramaturg.events.log.reader import LogReader
+from dramaturg.events.vocabulary import vocabulary
+
+from .kill_me import TRANSACTIONS
+
+SCRIPT = Path(__file__).parent / "kill_me.py"
+KILLS = 8
+
+BEFORE = {"old": "old", "gone": "gone", "from": "from"}
+AFTER = {"old": "new", "new": "new", "to": "from"}
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - a script of these tests
+        [sys.executable, str(SCRIPT), str(folder)], stdout=subprocess.PIPE
+    )
+
+
+def lay_out(folder: Path) -> None:
+    for number in range(TRANSACTIONS):
+        place = folder / "root" / str(number)
+        place.mkdir(parents=True)
+        for name, text in BEFORE.items():
+            (place / name).write_text(text)
+    database = sqlite3.connect(folder / "numbers.db")
+    database.execute("CREATE TABLE numbers (number INTEGER NOT NULL)")
+    database.close()
+
+
+def numbers(folder: Path) -> list[int]:
+    database = sqlite3.connect(folder / "numbers.db")
+    rows = database.execute("SELECT number FROM numbers ORDER BY number").fetchall()
+    database.close()
+    return [number for (number,) in rows]
+
+
+def replayed(folder: Path) -> dict[str, Transaction]:
+    states: dict[str, Transaction] = {}
+    with LogReader(folder / "log.db", vocabulary()) as reader:
+        for recorded in reader.read(limit=1_000_000):
+            assert isinstance(recorded.event, Event)
+            state = states.get(recorded.stream, FOLD.initial(recorded.stream))
+            states[recorded.stream] = FOLD.evolve(state, recorded.event)
+    return states
+
+
+@pytest.mark.timeout(180)
+def test_kills_at_any_moment_leave_each_transaction_whole_or_undone(
+    tmp_path: Path,
+) -> None:
+    chance = random.Random(11)  # noqa: S311 - it chooses moments
+    lay_out(tmp_path)
+    for _ in range(KILLS):
+        with start(tmp_path) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"open\n"
+            time.sleep(chance.random() / 2)  # anywhere, not after an answer
+            process.send_signal(signal.SIGKILL)
+
+    with start(tmp_path) as process:
+        assert process.stdout is not None
+        output = process.stdout.read().splitlines()
+    assert process.returncode == 0
+    ends = msgspec.json.decode(output[1], type=dict[int, str])
+
+    assert sorted(ends) == [*range(TRANSACTIONS)]
+    for number, end in ends.items():
+        place = tmp_path / "root" / str(number)
+        files = {path.name: path.read_text() for path in place.iterdir()}
+        assert files == {"committed": AFTER, "rolled_back": BEFORE}[end], number
+    committed = [number for number, end in ends.items() if end == "committed"]
+    assert numbers(tmp_path) == sorted(committed)
+    states = replayed(tmp_path)
+    assert {int(state.key): state.phase for state in states.values()} == ends
