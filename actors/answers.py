@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import cast
 
 
 def http_status(error: BaseException) -> int | None:
@@ -22,12 +23,18 @@ def retry_after_s(error: BaseException, now_us: int | None = None) -> float | No
             value = getattr(source, name, None)
             if isinstance(value, int | float) and value >= 0:
                 return float(value)
-        headers = getattr(source, "headers", None)
-        if isinstance(headers, Mapping):
-            text = headers.get("Retry-After") or headers.get("retry-after")
-            if text is not None:
-                return parse_retry_after(str(text), now_us)
+        text = _header(getattr(source, "headers", None))
+        if text:
+            return parse_retry_after(text, now_us)
     return None
+
+
+def _header(headers: object) -> str:
+    """Return the header's text; not every mapping of headers ignores case."""
+    if not isinstance(headers, Mapping):
+        return ""
+    known = cast("Mapping[str, object]", headers)
+    return str(known.get("Retry-After") or known.get("retry-after") or "")
 
 
 def parse_retry_after(text: str, now_us: int | None = None) -> float | None:

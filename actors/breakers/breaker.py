@@ -34,6 +34,15 @@ def _wall_us() -> int:
     return time.time_ns() // 1000
 
 
+def _refuse_plain(function: Callable[..., object]) -> None:
+    if isfunction(function) and not iscoroutinefunction(function):
+        message = (
+            f"{function!r} is no coroutine function, and only those can be guarded, "
+            "because a probe waits for the log: declare it with async def"
+        )
+        raise TypeError(message)
+
+
 class Breaker(Steering):
     """Guards the calls to one dependency, or to one operation of it.
 
@@ -91,12 +100,7 @@ class Breaker(Steering):
         The fallback takes the `BreakerOpenError` and may be a coroutine function.
         It does not stand in for calls that were made and failed.
         """
-        if isfunction(function) and not iscoroutinefunction(function):
-            message = (
-                f"{function!r} is no coroutine function, and only those can be guarded, "
-                "because a probe waits for the log: declare it with async def"
-            )
-            raise TypeError(message)
+        _refuse_plain(function)
         guarded = self._guarded(function)
         if fallback is None:
             return wraps(function)(guarded)
@@ -107,8 +111,9 @@ class Breaker(Steering):
             except BreakerOpenError as error:
                 if error.breaker != self.name:
                     raise
-                answer = fallback(error)
-                return await answer if isawaitable(answer) else answer
+                answer: Any = fallback(error)
+                instead: R = await answer if isawaitable(answer) else answer
+                return instead
 
         return wraps(function)(falling_back)
 

@@ -53,9 +53,9 @@ class Core:
                 name, config=self.config, config_version=1, code=self.config
             )
         self.generation = Generation(self.state, Now(0, 0), ready=self.ready)
-        self.neutral = 0
+        self.neutral: int = 0
         """Calls ignored or cancelled since the last roll-up."""
-        self.rejected = 0
+        self.rejected: int = 0
         """Calls refused since then."""
         self.errors: deque[str] = deque(maxlen=ERRORS_KEPT)
         """The classes of the last errors."""
@@ -99,7 +99,7 @@ class Core:
             self.journal.add(event)
         return events
 
-    def confirm(self, event: Event | None, now: Now) -> None:
+    def confirm(self, event: Event, now: Now) -> None:
         """Put a decision into force that has become durable; ignore other events."""
         if not self._proposed or event is not self._proposed[0]:
             return

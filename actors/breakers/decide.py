@@ -76,16 +76,15 @@ def override_ended(state: BreakerState, now: Now) -> Events:
 
 
 def probe_admitted(state: BreakerState, now: Now) -> Events:
-    """Return the grant of one more probe, or nothing when none may pass.
-
-    The state must have been freed of expired leases before.
-    """
-    events: list[Event] = []
+    """Return what leads to the grant of one more probe, nothing when none may pass."""
+    events = list(expired(state, now))
+    for event in events:
+        state = evolve(state, event)
     if state.phase in {"open", "forced_open"}:
         if not is_over(state, now):
             return ()
         events.append(HalfOpened(now.wall_us, state.generation + 1))
-        state = evolve(state, events[0])
+        state = evolve(state, events[-1])
     if len(state.leases) >= _permitted(state):
         return ()
     lease_us = round(state.config.probe_lease_s * 1e6)

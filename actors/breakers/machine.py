@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ...events.breaker import Evidence
 from ...events.breaker import ProbeOutcome as Outcome
 from . import decide
-from .config import ROLL_UP_S, BreakerConfig
+from .config import ROLL_UP_CALLS, ROLL_UP_S, BreakerConfig
 from .core import Core, Journal
 from .decide import Events, Why
 from .errors import PermitUsedError
@@ -69,9 +69,6 @@ class Machine(Core):
     def _admit_probe(self, now: Now) -> Permit | None:
         if self.frozen or not (self.journal is None or self.journal.writable):
             return None
-        if self.state.phase != "half_open" and not decide.is_over(self.state, now):
-            return None
-        self._emit(*decide.expired(self.state, now))
         events = decide.probe_admitted(self.state, now)
         if not events:
             return None
@@ -166,9 +163,6 @@ class Machine(Core):
         retry_after_s: float | None = None,
     ) -> None:
         """Look at a generation whose counters have just moved on."""
-        if generation.retired:
-            self.late += 1
-            return
         config = self.state.config
         if self._judge(now, bad=bad, retry_after_s=retry_after_s):
             return
@@ -178,6 +172,8 @@ class Machine(Core):
                 self.journal.due(ROLL_UP_S)
             if generation.needs_roll_up(config) and not self.frozen:
                 self.journal.due(0.0)
+        elif len(generation.failures) + len(generation.slows) >= ROLL_UP_CALLS:
+            self.roll_up(now)
         generation.watch(config, rolls_up=self.journal is not None)
 
     def _judge(self, now: Now, *, bad: bool, retry_after_s: float | None) -> bool:
@@ -244,7 +240,7 @@ class Machine(Core):
         self._watch_override(now)
         self._emit(*decide.expired(self.state, now))
         generation = self.generation
-        if generation.retired or generation.dirty_us is None:
+        if generation.dirty_us is None:
             return
         left_s = ROLL_UP_S - (now.clock_us - generation.dirty_us) / 1e6
         if left_s <= 0 or generation.needs_roll_up(self.state.config):

@@ -19,6 +19,7 @@ from dramaturg.actors.breakers import (
     ReasonMissingError,
     evolve,
 )
+from dramaturg.actors.breakers.desk import Desk
 from dramaturg.actors.runtime import ActorSystem, ManualClock
 from dramaturg.events import Event, Registry
 from dramaturg.events.breaker import (
@@ -124,6 +125,43 @@ async def test_a_caller_who_goes_away_while_the_grant_is_written_frees_the_place
 
         assert breaker.machine.state.leases == ()
         assert await replayed(log) == breaker.machine.state
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("written", [False, True])
+async def test_a_probe_whose_grant_could_not_be_written_does_not_start(
+    written: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    clock = ManualClock()
+    async with MemoryLog(REGISTRY) as log, ActorSystem(log=log, clock=clock) as system:
+        breaker = await Breakers(system).open("db", CLASSIC)
+        await fail(breaker, 2)
+        clock.advance(10)
+        await system.settled()
+        log.hold()
+        probe = asyncio.create_task(breaker.call(answer))
+        await system.settled()
+        log.fail(unknown=True, written=written)
+        with pytest.raises(BreakerOpenError, match="no probe without the log"):
+            await probe
+        log.release()
+        log.recover()
+        await system.settled()
+
+        assert breaker.machine.state.leases == ()
+        assert await replayed(log) == breaker.machine.state
+
+
+@pytest.mark.asyncio
+async def test_a_breaker_whose_state_was_never_read_refuses() -> None:
+    class Deaf(Desk):
+        async def durable(self) -> None:
+            """Say that all is well, and do nothing."""
+
+    breaker = Breaker("db", CLASSIC, recorder=Deaf("db"))
+
+    with pytest.raises(BreakerOpenError, match="its state could not be read"):
+        await breaker.call(answer)
 
 
 @pytest.mark.asyncio

@@ -276,7 +276,7 @@ def test_cooldowns_grow_to_their_limit_and_start_anew_after_closing() -> None:
     guard = breaker(hands, config)
     fetch = guard(dependency.fetch)
     dependency.error = ConnectionError()
-    cooldowns = []
+    cooldowns: list[float] = []
     for _ in range(4):
         with pytest.raises(ConnectionError):
             run(fetch())
@@ -352,6 +352,44 @@ def test_a_trip_names_its_evidence() -> None:
         "db is open: 2 failed and 0 slow of 2 calls reached failures 2 of "
         "configuration 1, last ConnectionResetError, ConnectionResetError"
     )
+
+
+def test_a_memory_breaker_counts_on_without_keeping_every_failure() -> None:
+    hands, dependency = Hands(), Dependency()
+    guard = breaker(hands)
+    run(guard.only_measure("drill"))
+    dependency.error = ConnectionError()
+    for _ in range(1200):
+        with pytest.raises(ConnectionError):
+            run(guard.call(dependency.fetch))
+
+    assert guard.statistics().failures == 1200
+    assert len(guard.machine.generation.failures) < 500
+
+
+def test_who_asks_beforehand_is_told_only_what_is_certain() -> None:
+    hands, dependency = Hands(), Dependency()
+    guard = breaker(hands)
+    assert guard.refusal() is None
+    open_it(guard, dependency, ConnectionError())
+    refusal = guard.refusal()
+    hands.pass_s(10)
+
+    assert refusal is not None
+    assert (refusal.retry_after_s, refusal.reason) == (10, "open")
+    assert guard.refusal() is None
+
+
+def test_the_body_of_a_guard_may_end_its_permit_itself() -> None:
+    guard = breaker(Hands())
+
+    async def judge() -> None:
+        async with guard.guard() as permit:
+            guard.failed(permit, ConnectionError())
+
+    run(judge())
+
+    assert guard.statistics().failures == 1
 
 
 def test_a_fallback_stands_in_for_refused_calls_only() -> None:

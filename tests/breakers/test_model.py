@@ -125,7 +125,7 @@ class Pair:
             assert window == model.window(self.hands.us)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(configs(), histories())
 def test_a_breaker_does_what_the_obvious_one_does(
     config: BreakerConfig, history: list[Command]

@@ -107,7 +107,7 @@ def live(config: BreakerConfig, history: list[Command]) -> Life:
     return life
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(configs(), histories(COMMANDS, ACTIONS))
 def test_replay_gives_the_state_that_was_lived_through(
     config: BreakerConfig, history: list[Command]
@@ -119,7 +119,7 @@ def test_replay_gives_the_state_that_was_lived_through(
         assert life.tape.replayed() == life.tape.machine.state
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(configs(), histories(COMMANDS, ACTIONS))
 def test_every_event_survives_its_way_through_json(
     config: BreakerConfig, history: list[Command]
@@ -130,7 +130,7 @@ def test_every_event_survives_its_way_through_json(
         assert REGISTRY.decode(event.tag, event.version, data) == event
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(configs(), histories(COMMANDS, ACTIONS))
 def test_a_snapshot_is_the_state(config: BreakerConfig, history: list[Command]) -> None:
     state = live(config, history).tape.machine.state
@@ -138,7 +138,7 @@ def test_a_snapshot_is_the_state(config: BreakerConfig, history: list[Command]) 
     assert msgspec.json.decode(msgspec.json.encode(state), type=FOLD.state) == state
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(configs(), histories(COMMANDS, ACTIONS), histories(PLAIN, ACTIONS))
 def test_a_clean_stop_loses_nothing(
     config: BreakerConfig, before: list[Command], after: list[Command]
@@ -162,7 +162,7 @@ def without_late(found: Statistics) -> Statistics:
     return msgspec.structs.replace(found, late=0)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(configs(), histories(COMMANDS, ACTIONS, size=100))
 def test_a_crash_anywhere_loses_no_more_of_the_window_than_is_promised(
     config: BreakerConfig, history: list[Command]
@@ -216,7 +216,7 @@ def test_an_idle_breaker_writes_nothing() -> None:
     assert life.tape.look_us is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     configs(),
     st.lists(st.one_of(COMMANDS, st.tuples(st.just("crash"))), min_size=20),
@@ -360,6 +360,17 @@ def test_probes_that_end_meanwhile_are_judged_afterwards() -> None:
     tape.write()
 
     assert machine.state.phase == "open"
+    assert tape.replayed() == machine.state
+
+
+def test_decisions_that_follow_each_other_are_in_force_one_after_the_other() -> None:
+    tape = Tape(BreakerConfig(), Hands())
+    machine, hands = tape.machine, tape.hands
+    obey(machine, TripBreaker("drill"), hands.now)
+    obey(machine, HoldOpen("drill"), hands.now)
+    tape.write()
+
+    assert (machine.state.phase, machine.state.generation) == ("forced_open", 3)
     assert tape.replayed() == machine.state
 
 

@@ -107,6 +107,13 @@ def test_what_the_other_side_asks_for_is_read_from_its_answer() -> None:
     assert CLASSIFIER.classify(ClientError(503)).retry_after_s is None
 
 
+def test_headers_that_are_no_mapping_are_passed_by() -> None:
+    error = OSError("odd")
+    setattr(error, "headers", "Retry-After: 5")  # noqa: B010 - a checker would refuse it
+
+    assert CLASSIFIER.classify(error).retry_after_s is None
+
+
 def test_a_date_is_counted_from_now_and_never_lies_in_the_past() -> None:
     date = "Thu, 01 Jan 1970 00:01:40 GMT"
 
