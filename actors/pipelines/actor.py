@@ -55,8 +55,7 @@ class PipelineActor(ItemEffects):
         board.changed(stream, before, after)
         if not self._is_up:
             return
-        if not self.is_filling and board.hungry():
-            self.fill_soon()
+        self.fill_soon()
         if after is None or after.phase in CLOSED:
             desk = self.crew.desk
             if not board.is_full:

@@ -75,11 +75,13 @@ def succeeded(item: Item, outcome: StageSucceeded, moment: Moment) -> Events:
     plan, stage = moment.plan, item.stage
     following = "" if item.back else plan.following(item.results, stage)
     starts = following and not item.paused and moment.free(following)
+    declared = plan.stage(stage)
+    percent = item.percent if declared is None else declared.percent
     done = StageDone(
         stage=stage,
         result=outcome.result,
         starts=following if starts else "",
-        percent=plan.percent(item.results, stage),
+        percent=max(percent, item.percent),
         took_us=outcome.took_us,
     )
     if item.back:

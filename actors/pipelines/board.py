@@ -43,7 +43,8 @@ class Board:
         self._running = dict.fromkeys(self._room, 0)
         self._total = 0
         self._waiting: dict[str, Queue] = {stage: {} for stage in self._order}
-        self._queued: dict[str, tuple[str, int]] = {}
+        self.queued: dict[str, tuple[str, int]] = {}
+        """Which items stand in which line."""
 
     @property
     def is_full(self) -> bool:
@@ -81,6 +82,14 @@ class Board:
 
     def changed(self, stream: str, before: Item | None, after: Item | None) -> None:
         """Take note that an item was opened, has changed or has ended."""
+        if (
+            before is not None
+            and after is not None
+            and before.phase == after.phase == "running"
+        ):
+            self._running[before.stage] -= 1
+            self._running[after.stage] = self._running.get(after.stage, 0) + 1
+            return
         if before is not None and before.phase not in CLOSED:
             self.places[before.place] -= 1
             self.open -= 1
@@ -89,7 +98,7 @@ class Board:
             if before.key and (after is None or after.phase in CLOSED):
                 self.keys.pop(before.key, None)
         if after is None or after.phase in CLOSED:
-            if stream in self._queued:
+            if stream in self.queued:
                 self._leave(stream)
             return
         self.places[after.place] += 1
@@ -98,7 +107,7 @@ class Board:
             self.keys[after.key] = stream
         if after.phase == "running":
             self._count(after.stage, 1)
-            if stream in self._queued:
+            if stream in self.queued:
                 self._leave(stream)
         else:
             self._idle(stream, after)
@@ -110,7 +119,7 @@ class Board:
 
     def hungry(self) -> bool:
         """Tell whether some item could start now."""
-        if not self._queued or self.paused:
+        if self.paused:
             return False
         return any(
             self._waiting[stage] and (not stage or self.free(stage))
@@ -146,22 +155,22 @@ class Board:
         timed = item.due_us and not item.begun and not item.back
         if item.place == "waiting" and not timed:
             self._join(stream, item)
-        elif stream in self._queued:
+        elif stream in self.queued:
             self._leave(stream)
 
     def _join(self, stream: str, item: Item) -> None:
         stage = wanted(item, self.plan)
-        if self._queued.get(stream) == (stage, item.priority):
+        if self.queued.get(stream) == (stage, item.priority):
             return
-        if stream in self._queued:
+        if stream in self.queued:
             self._leave(stream)
         if not stage and item.back == "failed" and self.plan.asks_for_room:
             return
         self._waiting[stage].setdefault(item.priority, {})[stream] = None
-        self._queued[stream] = (stage, item.priority)
+        self.queued[stream] = (stage, item.priority)
 
     def _leave(self, stream: str) -> None:
-        stage, priority = self._queued.pop(stream)
+        stage, priority = self.queued.pop(stream)
         queue = self._waiting[stage]
         del queue[priority][stream]
         if not queue[priority]:

@@ -167,7 +167,7 @@ class ItemEffects(ItemDecisions):
 
     def fill_soon(self) -> None:
         """Give free slots to those who wait, in a turn of its own."""
-        if not self.is_filling and self.board.hungry():
+        if self.board.queued and not self.is_filling and self.board.hungry():
             self.is_filling = True
             self.ctx.self.tell(Fill())
 

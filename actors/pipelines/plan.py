@@ -43,11 +43,6 @@ class Plan(msgspec.Struct, frozen=True):
                 return stage.name
         return ""
 
-    def percent(self, done: Container[str], just: str) -> int:
-        """Return the highest mark among the stages that are done."""
-        marks = (s.percent for s in self.stages if s.name == just or s.name in done)
-        return max(marks, default=0)
-
     def undoes(self, begun: tuple[str, ...]) -> str:
         """Return the last stage begun that can be undone; empty: none is left."""
         for name in reversed(begun):

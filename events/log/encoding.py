@@ -100,17 +100,21 @@ def _check_of(cls: type[Event]) -> Check | None:
     """Compile the test of a class: None if no field can hold a number."""
     integers: list[str] = []
     floats: list[str] = []
+    raws: list[str] = []
     others: list[str] = []
     for name, kind in _field_types(cls):
         if isinstance(kind, inspect.IntType):
             integers.append(name)
         elif isinstance(kind, inspect.FloatType):
             floats.append(name)
+        elif isinstance(kind, inspect.RawType):
+            raws.append(name)
         elif not _is_plain(kind):
             others.append(name)
     checks = [
-        *(_check_integer(name) for name in integers),
+        *([_check_integers(*integers)] if integers else ()),
         *(_check_float(name) for name in floats),
+        *(_check_raw(name) for name in raws),
         *(_check_nested(name) for name in others),
     ]
     if len(checks) <= 1:
@@ -142,6 +146,20 @@ def _is_plain(kind: inspect.Type) -> bool:
     return False
 
 
+def _check_integers(*names: str) -> Check:
+    if len(names) == 1:
+        return _check_integer(names[0])
+    get = operator.attrgetter(*names)
+
+    def check(event: Event) -> None:
+        values = get(event)
+        if max(values) >= INT_LIMIT or min(values) <= -INT_LIMIT:
+            for name in names:
+                _check_integer(name)(event)
+
+    return check
+
+
 def _check_integer(name: str) -> Check:
     get = operator.attrgetter(name)
 
@@ -159,6 +177,17 @@ def _check_float(name: str) -> Check:
     def check(event: Event) -> None:
         if not -infinity < get(event) < infinity:
             raise ValueError(f"{name} is {get(event)}, which JSON cannot say")
+
+    return check
+
+
+def _check_raw(name: str) -> Check:
+    get = operator.attrgetter(name)
+
+    def check(event: Event) -> None:
+        value = get(event)
+        if value is not msgspec.UNSET:
+            _read_raw(value)
 
     return check
 
