@@ -14,7 +14,7 @@ from dramaturg.events import Event
 from dramaturg.events.log.schema import connect_writer
 from dramaturg.events.log.statements import InsertMany
 
-Row = tuple[str, int, bytes, asyncio.Future[None]]
+Row = tuple[str, int, str, asyncio.Future[None]]
 """Stream, version before it, document, and who waits."""
 
 Insert = Callable[[sqlite3.Connection, list[Row]], None]
@@ -42,7 +42,7 @@ class BareWriter:
         """Queue an event; the future is done when it is durable."""
         if not self._tick:
             self._loop.call_soon(self._flush)
-        document = msgspec.json.encode(self._event)
+        document = msgspec.json.encode(self._event).decode()
         future: asyncio.Future[None] = self._loop.create_future()
         self._tick.append((name, version, document, future))
         return future
@@ -88,7 +88,7 @@ def same_tables() -> Insert:
     """
     events = InsertMany(
         "INSERT INTO events(state, position, stream, version, tag, prev, digest)",
-        "(CAST(? AS TEXT),?,?,?,?,?,?)",
+        "(?,?,?,?,?,?,?)",
     )
     streams = InsertMany(
         "INSERT INTO streams(stream, kind, version, position, digest, open)",

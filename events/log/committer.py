@@ -23,14 +23,16 @@ _EXPIRED_EVERY = 64
 
 _INSERT_EVENTS = InsertMany(
     "INSERT INTO events(state, position, stream, version, tag, prev, digest)",
-    "(CAST(? AS TEXT),?,?,?,?,?,?)",
+    "(?,?,?,?,?,?,?)",
 )
-_INSERT_STREAMS = InsertMany(
-    "INSERT INTO streams(stream, kind, version, position, digest, open)",
-    "(?,?,?,?,?,?)",
+_STREAMS = "INSERT INTO streams(stream, kind, version, position, digest, open)"
+_MOVE = (
     "ON CONFLICT(stream) DO UPDATE SET version=excluded.version, "
-    "position=excluded.position, digest=excluded.digest, open=excluded.open",
+    "position=excluded.position, digest=excluded.digest"
 )
+_MOVE_STREAMS = InsertMany(_STREAMS, "(?,?,?,?,?,?)", _MOVE)
+"""For new streams and those that stay as open as they were: it spares the index."""
+_TURN_STREAMS = InsertMany(_STREAMS, "(?,?,?,?,?,?)", f"{_MOVE}, open=excluded.open")
 _INSERT_KEYS = InsertMany(
     "INSERT OR REPLACE INTO keys(scope, key, stream, expires)",
     "(?,?,?,?)",
@@ -130,9 +132,10 @@ class Committer:
             epoch=self.epoch,
         )
         outcomes: list[Outcome] = []
+        place = group.place
         for pending in appends:
             try:
-                outcomes.append((pending.done, group.place(pending)))
+                outcomes.append((pending.done, place(pending)))
             except AppendRejectedError as error:
                 pending.revoke_after(error)
                 outcomes.append((pending.done, error))
@@ -143,12 +146,7 @@ class Committer:
         self._groups += 1
         if group.event_values:
             _INSERT_EVENTS.run(db, group.event_values)
-            values: list[Any] = []
-            for name in group.changed:
-                head = group.heads[name]
-                kind = name.partition("/")[0]
-                values += (name, kind, *head)
-            _INSERT_STREAMS.run(db, values)
+            self._move_heads(group)
         if group.key_values:
             _INSERT_KEYS.run(db, group.key_values)
         if snapshots:
@@ -159,6 +157,20 @@ class Committer:
             "UPDATE meta SET next_position=?, committed=?",
             (group.next_position, self._committed_us),
         )
+
+    def _move_heads(self, group: Group) -> None:
+        moved: list[Any] = []
+        turned: list[Any] = []
+        heads = group.heads
+        for name, has_turned in group.changed.items():
+            version, position, digest, is_open = heads[name]
+            row = (name, name.partition("/")[0], version, position, digest, is_open)
+            if has_turned:
+                turned += row
+            else:
+                moved += row
+        _MOVE_STREAMS.run(self._db, moved)
+        _TURN_STREAMS.run(self._db, turned)
 
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         values: list[Any] = []
@@ -187,6 +199,7 @@ class Committer:
 
     def _heads_of(self, appends: Sequence[Pending]) -> dict[str, Head]:
         """Return the heads of all streams that a group names, if it is a name."""
+        known = self._heads
         heads: dict[str, Head] = {}
         missing: list[str] = []
         for pending in appends:
@@ -194,30 +207,24 @@ class Committer:
                 continue
             for append in pending.streams:
                 name = append.stream
-                if name in heads:
-                    continue
-                head = self._heads.get(name)
-                if head is not None:
-                    heads[name] = head
-                elif is_name(name):
+                if name in known:
+                    heads[name] = known[name]
+                elif name not in heads and is_name(name):
                     heads[name] = ABSENT
                     missing.append(name)
-        for name, version, position, digest, is_open in _SELECT_HEADS.run(
-            self._db,
-            missing,
-        ):
-            heads[name] = (version, position, digest, bool(is_open))
+        if missing:
+            for row in _SELECT_HEADS.run(self._db, missing):
+                name, version, position, digest, is_open = row
+                heads[name] = (version, position, digest, bool(is_open))
         return heads
 
     def _keys_of(self, appends: Sequence[Pending]) -> dict[KeyName, str]:
         """Return the streams of the keys that a group names and that are taken."""
-        names = [
-            text
-            for pending in appends
-            if pending.keys and pending.refused is None
-            for key in pending.keys
-            for text in (key.scope, key.key)
-        ]
+        names: list[str] = []
+        for pending in appends:
+            if pending.keys and pending.refused is None:
+                for key in pending.keys:
+                    names += (key.scope, key.key)
         return {
             (scope, key): stream
             for scope, key, stream, expires in _SELECT_KEYS.run(self._db, names)

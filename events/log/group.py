@@ -53,8 +53,8 @@ class Group:
         self._node = node
         self._epoch = epoch
         self.next_position = next_position
-        self.changed: set[str] = set()
-        """The streams whose head has moved."""
+        self.changed: dict[str, bool] = {}
+        """The streams whose head has moved, and whether a known one opened or closed."""
         self.event_values: list[Any] = []
         """The events' rows, flat: document, position, stream, version, tag, ..."""
         self.key_values: list[Any] = []
@@ -64,27 +64,43 @@ class Group:
         """Take an append in, wholly; or raise an `AppendRejectedError`."""
         if pending.refused is not None:
             raise pending.refused
-        if pending.revoked:
+        incarnation = pending.incarnation
+        if incarnation is not None and incarnation.revoked:
             raise StaleWriterError
-        self._check_versions(pending.streams)
-        if pending.keys:
-            self._check_keys(pending)
-        return self._write(pending)
-
-    def _check_versions(self, streams: Sequence[StreamAppend]) -> None:
-        heads = self.heads
+        streams = pending.streams
         if len(streams) == 1:
             append = streams[0]
-            version = _version(heads, append.stream)
+            version = self._version(append.stream)
             if version != append.expected:
                 raise VersionConflictError(append.stream, append.expected, version)
-            return
+        else:
+            self._check_versions(streams)
+        if pending.keys:
+            self._check_keys(pending)
+        first = self.next_position
+        if pending.datas:
+            self._write(pending)
+        for key in pending.keys:
+            self._keys[key.scope, key.key] = key.stream
+            self.key_values += (key.scope, key.key, key.stream, key.expires_us)
+        return Appended(min(first, self.next_position - 1), self._committed_us)
+
+    def _version(self, name: str) -> int:
+        head = self.heads.get(name)
+        if head is None:
+            raise EncodingError(
+                f"{name!r} cannot be the name of a stream: give it a text that is not "
+                "empty and holds no NUL and no half of a surrogate pair",
+            )
+        return head[0]
+
+    def _check_versions(self, streams: Sequence[StreamAppend]) -> None:
         versions: dict[str, int] = {}
         for append in streams:
             name = append.stream
             version = versions.get(name, -1)
             if version < 0:
-                version = _version(heads, name)
+                version = self._version(name)
             if version != append.expected:
                 raise VersionConflictError(name, append.expected, version)
             versions[name] = version + len(append.events)
@@ -98,42 +114,35 @@ class Group:
                 raise KeyTakenError(key.scope, key.key, taken)
             wanted[name] = key.stream
 
-    def _write(self, pending: Pending) -> Appended:
-        first = self.next_position
-        if pending.size:
-            self._write_events(pending)
-        for key in pending.keys:
-            self._keys[key.scope, key.key] = key.stream
-            self.key_values += (key.scope, key.key, key.stream, key.expires_us)
-        last = self.next_position - 1
-        return Appended(min(first, last), self._committed_us)
-
-    def _write_events(self, pending: Pending) -> None:
-        context = pending.context
+    def _write(self, pending: Pending) -> None:
         heads, values = self.heads, self.event_values
         position = self.next_position
+        datas = iter(pending.datas)
         schema = -1
         header = b""
-        for append, datas in zip(pending.streams, pending.datas, strict=True):
-            if not datas:
+        for append in pending.streams:
+            events = append.events
+            if not events:
                 continue
             name = append.stream
-            version, previous, digest, _ = heads[name]
-            for event, data in zip(append.events, datas, strict=True):
+            version, previous, digest, was_open = heads[name]
+            turned = version > 0 and was_open == events[-1].closes
+            for event in events:
                 if event.version != schema:
                     # Only the context can fail to be encoded, so the first header
                     # does, before anything is changed, or none.
                     schema = event.version
-                    header = self._header(context, schema)
+                    header = self._header(pending.context, schema)
                 version += 1
                 tag = event.tag
+                data = next(datas)
                 digest = chained(digest, position, name, version, tag, header, data)
-                document = join(header, data)
+                document = join(header, data).decode()
                 values += (document, position, name, version, tag, previous, digest)
                 previous = position
                 position += 1
-            heads[name] = (version, previous, digest, not append.events[-1].closes)
-            self.changed.add(name)
+            heads[name] = (version, previous, digest, not events[-1].closes)
+            self.changed[name] = turned or self.changed.get(name, False)
         self.next_position = position
 
     def _header(self, context: Context, schema: int) -> bytes:
@@ -150,13 +159,3 @@ class Group:
                 self._epoch,
             ),
         )
-
-
-def _version(heads: dict[str, Head], name: str) -> int:
-    try:
-        return heads[name][0]
-    except KeyError:
-        raise EncodingError(
-            f"{name!r} cannot be the name of a stream: give it a text that is not "
-            "empty and holds no NUL and no half of a surrogate pair",
-        ) from None

@@ -159,7 +159,7 @@ class MemoryLog:
             return
         pending = encoded(self._encoder, streams, context, done, keys, incarnation)
         self._pending.append(pending)
-        self._unwritten += pending.size
+        self._unwritten += len(pending.datas)
         if self._unwritten >= self._unwritten_max and not self.congested:
             self.congested = True
             loop.call_soon(self._congestion.tell, self.congested)
@@ -192,7 +192,7 @@ class MemoryLog:
         outcomes: list[Outcome] = []
         for _ in range(min(appends, len(self._pending))):
             pending = self._pending.popleft()
-            self._unwritten -= pending.size
+            self._unwritten -= len(pending.datas)
             outcomes.append((pending.done, self._apply(pending)))
         self._settle(outcomes, len(self._store.rows))
 
@@ -200,7 +200,7 @@ class MemoryLog:
         try:
             if pending.refused is not None:
                 raise pending.refused
-            if pending.revoked:
+            if pending.incarnation is not None and pending.incarnation.revoked:
                 raise StaleWriterError
             return self._store.apply(pending, self._now_us(), self.node)
         except AppendRejectedError as error:

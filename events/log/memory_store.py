@@ -65,14 +65,15 @@ class MemoryStore:
         self.committed_us = committed_us
         self._keys.update({(key.scope, key.key): key for key in pending.keys})
         first = len(self.rows) + 1
-        for append, encoded in zip(pending.streams, pending.datas, strict=True):
+        datas = iter(pending.datas)
+        for append in pending.streams:
             positions = self.positions.setdefault(append.stream, [])
-            for event, data in zip(append.events, encoded, strict=True):
+            for event in append.events:
                 row = MemoryRow(
                     append.stream,
                     len(positions) + 1,
                     type(event),
-                    data,
+                    next(datas),
                     msgspec.structs.replace(header, v=event.version),
                 )
                 self.rows.append(row)

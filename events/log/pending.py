@@ -9,24 +9,20 @@ from .encoding import EventEncoder, check_key
 from .errors import EncodingError, KeyTakenError, LogError
 
 
-class Pending(msgspec.Struct):
-    """An append with its events encoded."""
+class Pending(msgspec.Struct, gc=False):
+    """An append with its events encoded.
+
+    It is no part of any cycle, so the garbage collector need not look at it.
+    """
 
     streams: Sequence[StreamAppend]
     context: Context
     done: Done
     keys: Sequence[IdempotencyKey]
     incarnation: Incarnation | None
-    datas: list[list[bytes]]
-    """The data of the events, a list per entry of `streams`."""
-    size: int
-    """How many events."""
+    datas: list[bytes]
+    """The data of all its events."""
     refused: EncodingError | None = None
-
-    @property
-    def revoked(self) -> bool:
-        """Whether its writer was declared failed since."""
-        return self.incarnation is not None and self.incarnation.revoked
 
     def revoke_after(self, error: LogError) -> None:
         """End its incarnation, unless only a key was taken."""
@@ -46,15 +42,11 @@ def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
 
     It takes its place in the queue all the same, so that outcomes keep their order.
     """
-    datas: list[list[bytes]] = []
-    size = 0
+    encode = encoder.encode
     try:
-        for append in streams:
-            data = [encoder.encode(event) for event in append.events]
-            size += len(data)
-            datas.append(data)
+        datas = [encode(event) for append in streams for event in append.events]
         for key in keys:
             check_key(key)
     except EncodingError as error:
-        return Pending(streams, context, done, keys, incarnation, [], 0, error)
-    return Pending(streams, context, done, keys, incarnation, datas, size)
+        return Pending(streams, context, done, keys, incarnation, [], error)
+    return Pending(streams, context, done, keys, incarnation, datas)

@@ -146,7 +146,7 @@ class SqliteLog:
         if not self._tick:
             self._loop.call_soon(self._flush)
         self._tick.append(pending)
-        self._unwritten += pending.size
+        self._unwritten += len(pending.datas)
         if self._unwritten >= self._unwritten_max and not self.congested:
             self.congested = True
             self._loop.call_soon(self._congestion.tell, self.congested)

@@ -42,7 +42,7 @@ class Work(msgspec.Struct):
     @property
     def size(self) -> int:
         """How many events there are."""
-        return sum(pending.size for pending in self.appends)
+        return sum([len(pending.datas) for pending in self.appends])
 
 
 class Token(Enum):

@@ -91,14 +91,48 @@ async def test_the_tables_say_what_was_appended(tmp_path: Path) -> None:
 async def test_many_streams_of_one_group_find_their_heads(tmp_path: Path) -> None:
     names = [f"a/{n}" for n in range(700)]
     path = tmp_path / "log.db"
+    positions: list[int] = []
     for version in range(2):
         async with SqliteLog(path, REGISTRY) as log:
             appended = await log.append(
                 [on(name, version, Counted(version)) for name in names],
             )
-    assert appended.position == 701
+            positions.append(appended.position)
+
+    assert positions == [1, 701]
     assert rows(path, "SELECT DISTINCT version, open FROM streams") == [(2, 1)]
     assert rows(path, "SELECT count(*) FROM streams") == [(700,)]
+
+
+@pytest.mark.asyncio
+async def test_streams_close_and_open_within_and_between_groups(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.db"
+    async with SqliteLog(path, REGISTRY) as log:
+        events = [Started(), Ended(), Ended(), Counted(), Counted(), Ended()]
+        for version, event in enumerate(events):
+            await append(log, "slow", version, event)
+            head = await log.head("slow")
+            assert head is not None
+            assert head.open != event.closes
+            assert [h.stream for h in await log.open_streams("s")] == (
+                ["slow"] if head.open else []
+            )
+        await asyncio.gather(
+            append(log, "a", 0, Started()),
+            append(log, "a", 1, Ended()),
+            append(log, "b", 0, Ended()),
+            append(log, "b", 1, Counted()),
+            append(log, "c", 0, Started(), Ended()),
+        )
+
+    assert rows(path, "SELECT stream, open FROM streams") == [
+        ("a", 0),
+        ("b", 1),
+        ("c", 0),
+        ("slow", 0),
+    ]
 
 
 @pytest.mark.asyncio
