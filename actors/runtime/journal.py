@@ -127,6 +127,10 @@ class Journal(ABC):
         """Wait until the fate of every append is known."""
         await self._outbox.emptied(self._cell.pump.loop)
 
+    def abandon(self) -> None:
+        """Wait no longer for a log that does not answer; harmless if none is waited for."""
+        self._outbox.abandon()
+
     def unavailable(self) -> LogUnavailableError:
         """Return the error for those who ask while the log cannot be written."""
         return LogUnavailableError(

@@ -30,6 +30,7 @@ from .errand import Errand, go
 from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .faults import described
 from .inbox import BUSY
+from .journal import Journal
 from .mailbox import Item
 
 T = TypeVar("T")
@@ -104,9 +105,10 @@ async def _come_up(cell: Cell, change: Change) -> None:
         actor.ctx = cell.context
         cell.actor = actor
         cell.handlers = actor.handlers
-        cell.journal = journal = actor.open_journal()
+        before, cell.journal = cell.journal, actor.open_journal()
+        journal = cell.journal
         if journal is not None or "starting" in actor.hooks:
-            await change.carry(_get_ready(cell, actor))
+            await change.carry(_get_ready(cell, actor, before))
         if journal is not None:
             journal.resume()
     except BaseException as error:
@@ -123,7 +125,9 @@ async def _come_up(cell: Cell, change: Change) -> None:
         cell.children.supervision.attend()
 
 
-async def _get_ready(cell: Cell, actor: Actor) -> None:
+async def _get_ready(cell: Cell, actor: Actor, before: Journal | None) -> None:
+    if before is not None:
+        await before.close()  # what was written of the last life is to be read
     if cell.journal is not None:
         await cell.journal.recover()
     if "starting" in actor.hooks:
@@ -247,8 +251,9 @@ async def _go_down(
                 "actor.hook_failed", actor=cell.path, hook=hook, **described(failure)
             )
     _clear(cell, error)
-    if journal is not None:
-        await journal.close()
+    if journal is not None and for_good:
+        await limited(cell, journal.close(), cell.spec.shutdown_s)
+        journal.abandon()
 
 
 async def _end_handler(cell: Cell) -> None:

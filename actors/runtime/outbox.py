@@ -10,6 +10,7 @@ from ...events.log import (
     KeyTakenError,
     LogError,
     LogUnavailableError,
+    OutcomeUnknownError,
     StreamAppend,
 )
 from .mailbox import Item, Reply, refuse
@@ -112,6 +113,16 @@ class Outbox:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def abandon(self) -> None:
+        """Tell those who wait that nobody knows; what the log says later is lost."""
+        error = OutcomeUnknownError(
+            "the actor stopped before the log answered: read its stream to see",
+        )
+        for entry in self.entries:
+            refuse(entry.reply, error)
+        self.entries.clear()
+        self.taken()
 
     def wind_up(self, error: BaseException) -> None:
         """After the end, tell the truth to those who wait as far as it is known.

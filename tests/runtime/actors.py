@@ -126,11 +126,17 @@ class Withdraw(Ask[int]):
     name: str = ""
 
 
+class Transfer(Ask[int]):
+    amount: int
+    source: str
+    target: str
+
+
 class Balance(Ask[int]):
     name: str = ""
 
 
-class Record(Message):
+class Record(Ask[None]):
     """Write these events."""
 
     events: tuple[Event, ...]
@@ -166,6 +172,8 @@ class Bank(EventSourced[Account]):
                 return Decision(reply=state.balance)
             case Record(events):
                 return Decision(events)
+            case Fail():
+                raise ValueError(state)
             case _:
                 raise ValueError(command)
 
@@ -206,6 +214,14 @@ class Branch(StreamOwner[Account]):
                 return OwnerDecision(reply=self.sum)
             case Record(events, name):
                 return OwnerDecision((Write(self.prefix + name, events),))
+            case Transfer(amount, source, target):
+                return OwnerDecision(
+                    (
+                        Write(self.prefix + source, (Withdrawn(amount),)),
+                        Write(self.prefix + target, (Deposited(amount),)),
+                    ),
+                    self.sum,
+                )
             case _:
                 raise ValueError(command, states)
 

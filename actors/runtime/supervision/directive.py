@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
+from ..errors import UnrecoverableError
 from .backoff import Backoff
 
 Directive = Literal["restart", "stop", "escalate", "resume"] | Backoff
@@ -17,9 +18,12 @@ what is not listed is restarted."""
 
 
 def directive_for(directives: Directives, error: BaseException) -> Directive:
-    """Return the directive for `error`."""
+    """Return the directive for `error`.
+
+    What is not listed is restarted, unless that would fail in the same way.
+    """
     if directives:
         for kind in type(error).__mro__:
             if kind in directives:
                 return directives[kind]
-    return "restart"
+    return "stop" if isinstance(error, UnrecoverableError) else "restart"
