@@ -60,11 +60,13 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     before_stream: Any
     before_version: Any
     before_digest: Any
+    opaque: Any
+    """Whether the state is a blob, which only a recorder writes: it has no header."""
 
 
 EVENTS = """
 SELECT e.position, e.stream, e.version, e.tag, CAST(e.state AS BLOB), e.prev, e.digest,
-       p.stream, p.version, p.digest
+       p.stream, p.version, p.digest, typeof(e.state) = 'blob'
 FROM events e LEFT JOIN events p ON p.position = e.prev
 WHERE e.position > ? AND e.position <= ? ORDER BY e.position LIMIT ?
 """
@@ -103,7 +105,7 @@ class EventCheck:
 
     def _check_chain(self, row: EventRow) -> Iterator[Damage]:
         if row.prev is None:
-            if row.version != 1:
+            if row.version != 1 and not (row.opaque and row.version == 0):
                 message = f"version {row.version} has no event before it"
                 yield self._damage("prev", row, message)
         elif row.before_stream != row.stream or row.prev >= row.position:
@@ -116,9 +118,12 @@ class EventCheck:
             yield self._damage("version", row, message)
 
     def _check_document(self, row: EventRow) -> Iterator[Damage]:
+        committed = self.committed
+        header, data = b"", row.document
         try:
-            header, data = split(row.document)
-            committed = _header(header).committed
+            if not row.opaque:
+                header, data = split(row.document)
+                committed = _header(header).committed
         except (LogDamagedError, msgspec.MsgspecError) as error:
             yield self._damage("document", row, str(error))
             return

@@ -85,7 +85,7 @@ REMOVED_TAIL = (
         (["UPDATE events SET tag = 'test.noted' WHERE position = 3"], "digest", 3),
         (["UPDATE events SET digest = zeroblob(32) WHERE position = 4"], "digest", 4),
         (["UPDATE events SET digest = 'x' WHERE position = 4"], "row", 4),
-        (["UPDATE events SET state = x'ff' WHERE position = 4"], "document", 4),
+        (["UPDATE events SET state = x'ff' WHERE position = 4"], "digest", 4),
         (["UPDATE events SET stream = 'part/2' WHERE position = 3"], "prev", 3),
         (["UPDATE events SET version = 7 WHERE position = 5"], "version", 5),
         (["UPDATE events SET prev = NULL WHERE position = 5"], "prev", 5),
