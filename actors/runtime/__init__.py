@@ -1,9 +1,11 @@
 """The actor runtime: cells, references, mailboxes and supervision."""
 
 from .actor import Actor
+from .behaviour import Behaviour
 from .census import ActorInfo
 from .clock import Clock, ManualClock, SystemClock
 from .context import ActorContext, Later
+from .dead_messages import DeadMessage
 from .errors import (
     ActorError,
     ActorFailedError,
@@ -33,8 +35,10 @@ from .event_sourced import Decision, EventSourced
 from .handlers import handles
 from .mailbox import Mailbox
 from .messages import Ask, Message, Terminated
+from .notices import ActorFailed, ActorRestarted, ActorStopped
 from .origin import Origin
 from .refs import Ref
+from .routers import Broadcast, ConsistentHash, LeastLoaded, RoundRobin
 from .spec import AnySpec, ChildSpec, SupervisorSpec
 from .stream_owner import OwnerContext, OwnerDecision, StreamOwner, Write
 from .supervision import Backoff, Directive, Directives, Restart, Strategy
@@ -47,8 +51,11 @@ __all__ = [
     "Actor",
     "ActorContext",
     "ActorError",
+    "ActorFailed",
     "ActorFailedError",
     "ActorInfo",
+    "ActorRestarted",
+    "ActorStopped",
     "ActorStoppedError",
     "ActorSystem",
     "AnySpec",
@@ -56,10 +63,14 @@ __all__ = [
     "AskCycleError",
     "AskTimeoutError",
     "Backoff",
+    "Behaviour",
+    "Broadcast",
     "ChildExistsError",
     "ChildSpec",
     "Clock",
     "CommandRejectedError",
+    "ConsistentHash",
+    "DeadMessage",
     "Decision",
     "Directive",
     "Directives",
@@ -71,6 +82,7 @@ __all__ = [
     "IntensityExceededError",
     "KilledError",
     "Later",
+    "LeastLoaded",
     "LinkedError",
     "Mailbox",
     "MailboxFullError",
@@ -83,6 +95,7 @@ __all__ = [
     "OwnerDecision",
     "Ref",
     "Restart",
+    "RoundRobin",
     "Running",
     "StartChild",
     "StashFullError",

@@ -297,10 +297,14 @@ class Cell(Inbox):
         """Who decides about this cell's failures."""
         return self.pump.supervision_of(self)
 
-    def bury(self, error: BaseException | None) -> None:
+    def bury(
+        self,
+        error: BaseException | None,
+        heir: Callable[[Item], None] | None = None,
+    ) -> None:
         """End for good: what waits becomes dead messages, watchers are told."""
         items = self.take_all()
-        self.box = dead = DeadBox(self)
+        self.box = dead = DeadBox(self, heir)
         self.gate = 0
         self.room = 1
         self.state = "stopped"

@@ -3,7 +3,6 @@
 import msgspec
 
 from .cell import Cell
-from .inbox import BUSY
 
 
 class ActorInfo(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ def describe(cell: Cell) -> ActorInfo:
         kind="" if cell.actor is None else type(cell.actor).__name__,
         state=cell.state,
         depth=cell.depth,
-        busy=bool(cell.gate & BUSY),
+        busy=cell.busy,
         handled=cell.handled,
         restarts=cell.restarts,
         failure="" if cell.error is None else repr(cell.error),

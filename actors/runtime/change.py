@@ -1,5 +1,6 @@
 """One change at a time: what keeps two starts or stops of a cell apart."""
 
+import asyncio
 from asyncio import CancelledError, Future
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ class Change:
         if worker is not None:
             self._start, self._worker = future, worker
         try:
-            await future
+            await asyncio.shield(future)
         except CancelledError:
             if future.cancelled():
                 path = self._cell.path

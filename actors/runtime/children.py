@@ -1,6 +1,6 @@
 """The children of an actor, in the order in which they were started."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from . import lifecycle
 from .cell import Cell
@@ -12,17 +12,18 @@ from .spec import SupervisorSpec
 if TYPE_CHECKING:
     from .spec import AnySpec
 
+_TAKES_CHILDREN: Final = frozenset({"starting", "running", "failed", "suspended"})
+"""In these states a cell will stop its children before it goes down."""
+
 
 class Children:
     """The cells under a cell, by id."""
 
-    __slots__ = ("cells", "closed", "parent", "supervision")
+    __slots__ = ("cells", "parent", "supervision")
 
     def __init__(self, parent: Cell) -> None:
         self.parent = parent
         self.cells: dict[str, Cell] = {}
-        self.closed = False
-        """No more children are taken: the parent is going down."""
         self.supervision = Supervision(self)
 
     async def spawn(self, spec: "AnySpec") -> Cell:
@@ -41,8 +42,8 @@ class Children:
         """Make the cell of a child without starting it."""
         parent = self.parent
         path = f"{parent.path.rstrip('/')}/{spec.id}"
-        if self.closed or parent.stopped:
-            raise SystemClosedError(f"{parent.path} is stopping: {path} came too late")
+        if parent.state not in _TAKES_CHILDREN:
+            raise SystemClosedError(f"{parent.path} is {parent.state}: no {path} now")
         before = self.cells.get(spec.id)
         if before is not None and not before.stopped:
             raise ChildExistsError(path)
@@ -70,10 +71,8 @@ class Children:
 
     async def stop_all(self) -> None:
         """Stop the children, the last started first."""
-        self.closed = True
         self.supervision.close()
         while self.cells:
             cell = next(reversed(self.cells.values()))
             await lifecycle.stop(cell, cell.error if cell.state == "failed" else None)
             self.remove(cell)
-        self.closed = False

@@ -3,10 +3,12 @@
 import random
 from asyncio import Future
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import structlog
 
+from . import stash
+from .behaviour import Behaviour, bound
 from .errors import ActorStoppedError
 from .mailbox import Reply, refuse
 from .messages import Message
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = structlog.get_logger("dramaturg.actor")
+
+_IDLE: Final = object()
+"""The key of an actor's receive timeout among its timers."""
 
 
 class Later:
@@ -160,9 +165,21 @@ class ActorContext:
         """Start a child of this actor and return once it is up."""
         return await self.system.spawn_under(self.cell, spec)
 
-    async def stop(self, ref: Ref | None = None) -> None:
-        """Stop an actor for good, without `ref` this one after the current message."""
-        await self.system.stop(self.cell if ref is None else ref)
+    async def stop(self, ref: Ref | None = None, *, drain: bool = False) -> None:
+        """Stop an actor for good, without `ref` this one after the current message.
+
+        With `drain` what waits in the mailbox is worked off first.
+        """
+        await self.system.stop(self.cell if ref is None else ref, drain=drain)
+
+    def exit(self) -> None:
+        """End this life after the current message, in an orderly way.
+
+        The supervisor decides what follows: a permanent actor is started again with
+        its mailbox, another is gone.
+        """
+        cell = self.cell
+        cell.signal(lambda: cell.supervision.exited(cell))
 
     def watch(self, ref: Ref) -> None:
         """Get a `Terminated` message once `ref` has stopped, also if it has already."""
@@ -179,3 +196,35 @@ class ActorContext:
     def unlink(self, ref: Ref) -> None:
         """Take `link` back."""
         self.system.unlink(self.cell, ref)
+
+    def stash(self, message: Message) -> None:
+        """Put the current message aside; its asker waits on. See `unstash`.
+
+        Raises `StashFullError` when as many are put aside as the mailbox may hold.
+        """
+        stash.put_aside(self.cell, message)
+
+    def unstash(self) -> None:
+        """Work off what was put aside, before all that waits."""
+        stash.put_back(self.cell)
+
+    def become(self, behaviour: Behaviour | None) -> None:
+        """Handle messages from the next one on as `behaviour` says; None: as before.
+
+        Not for event-sourced actors, whose behaviour follows from their state. A
+        restart begins with the actor's own handlers.
+        """
+        cell = self.cell
+        assert cell.actor is not None
+        assert cell.journal is None, "an event-sourced actor behaves as its state says"
+        cell.handlers = cell.actor.handlers if behaviour is None else bound(behaviour)
+
+    def receive_timeout(self, after_s: float, message: Message | None) -> None:
+        """Get `message` whenever nothing was worked off for `after_s`; None: no more.
+
+        It comes up to a quarter of that time late.
+        """
+        if message is None:
+            self.timers.cancel(_IDLE)
+        else:
+            self.timers.when_idle(_IDLE, after_s, message)

@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import HandlerError, UnhandledMessageError
+from .messages import Last
 from .timers import Tick
 from .work import Finished
 
@@ -62,6 +63,11 @@ def _take_finished(actor: Any, finished: Finished) -> Any:
     return _take(actor, finished.running.taken())
 
 
+def _take_last(actor: Any, _: Last) -> Any:
+    """Stop: what was to be worked off before was."""
+    return actor.ctx.stop()
+
+
 def _take(actor: Any, message: Any) -> Any:
     if message is not None:
         return actor.ctx.cell.handlers[message.__class__](actor, message)
@@ -73,6 +79,7 @@ def handlers_of(actor: type, otherwise: Handler = unhandled) -> Handlers:
     table = Handlers(otherwise)
     table[Tick] = _take_tick
     table[Finished] = _take_finished
+    table[Last] = _take_last
     for cls in reversed(actor.__mro__):
         for name, member in vars(cls).items():
             if hasattr(member, _MARK):

@@ -98,6 +98,11 @@ class Inbox(Ref):
         batch = 0 if self.batch is None else length_hint(self.batch)
         return batch + (0 if self.box is None else len(self.box))
 
+    @property
+    def busy(self) -> bool:
+        """Whether a handler is suspended."""
+        return bool(self.gate & BUSY)
+
     def take_oldest(self) -> Item:
         """Take the message out that has waited longest; there must be one."""
         if self.batch is not None:

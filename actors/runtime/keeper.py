@@ -65,7 +65,8 @@ class Supervision:
         self.attend()
 
     def exited(self, child: "Cell") -> None:
-        """Decide about a child that asked to be stopped."""
+        """Decide about a child that wants to end; it works off nothing meanwhile."""
+        child.hold()
         self._happened.append((child, None))
         self.attend()
 
@@ -109,8 +110,7 @@ class Supervision:
 
     @property
     def _up(self) -> bool:
-        children = self._children
-        return children.parent.state == "running" and not children.closed
+        return self._children.parent.state == "running"
 
     # What is done about it
 

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from ...events.log import LogUnavailableError
-from . import watching
+from . import stash, watching
 from .actor import Actor
 from .cell import Cell
 from .change import Change, begin
@@ -32,6 +32,7 @@ from .faults import described
 from .inbox import BUSY
 from .journal import Journal
 from .mailbox import Item
+from .notices import ActorRestarted, ActorStopped
 
 T = TypeVar("T")
 
@@ -113,6 +114,7 @@ async def _come_up(cell: Cell, change: Change) -> None:
             journal.resume()
     except BaseException as error:
         cell.error = error
+        cell.state = "stopping"
         if cell.children is not None:
             await cell.children.stop_all()
         _clear(cell, error)
@@ -169,6 +171,7 @@ async def _start_again(cell: Cell) -> bool:
         cell.fail(failure)
         return False
     _log.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
+    publish(cell, ActorRestarted(cell.path, cell.restarts))
     return True
 
 
@@ -194,9 +197,9 @@ async def rebuild(cell: Cell) -> None:
 async def stop(
     cell: Cell,
     error: BaseException | None,
-    heir: Callable[[list[Item]], None] | None = None,
+    heir: Callable[[Item], None] | None = None,
 ) -> None:
-    """Take `cell` down for good; what waits in the mailbox is its `heir`'s."""
+    """Take `cell` down for good; an `heir` gets what waits and what comes later."""
     if cell.stopped:
         return
     change = await begin(cell, interrupting=True)
@@ -204,26 +207,18 @@ async def stop(
         if cell.stopped:
             return
         await _go_down(cell, error, for_good=True)
-        left = [] if heir is None else cell.take_all()
-        cell.bury(error)
         if cell.parent is not None and cell.parent.children is not None:
             cell.parent.children.remove(cell)
-        if heir is not None:
-            heir(left)
+        cell.bury(error, heir)
+        publish(cell, ActorStopped(cell.path, error))
     finally:
         change.end()
 
 
-def fell(cell: Cell, error: Exception) -> None:
-    """Have `cell` fail at once with `error`, whatever it is doing."""
-    if cell.change is not None:
-        cell.change.interrupt(error)
-    if cell.state in {"running", "suspended"}:
-        worker = cell.job
-        cell.state = "running"
-        cell.fail(error)
-        if worker is not None:
-            worker.cancel()
+def publish(cell: Cell, notice: ActorRestarted | ActorStopped) -> None:
+    """Tell those who subscribed to the system's events."""
+    if cell.context is not None:
+        cell.context.system.events.publish(notice)
 
 
 async def _go_down(
@@ -295,10 +290,16 @@ def _clear(cell: Cell, error: BaseException | None) -> None:
     if cell.context is not None:
         cell.context.refuse_owed()
     watching.forget_all(cell)
-    stash, cell.stash = cell.stash, None
-    if stash:
-        cell.put_first(stash)
+    stash.put_back(cell)
     cell.actor = None
 
 
-__all__ = ["fell", "go", "halt", "rebuild", "restart", "revive", "start", "stop"]
+__all__ = [
+    "go",
+    "halt",
+    "rebuild",
+    "restart",
+    "revive",
+    "start",
+    "stop",
+]

@@ -1,7 +1,7 @@
 """Mailboxes: how many messages wait for an actor, and what happens at the bound."""
 
 from asyncio import Future
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -52,12 +52,20 @@ def refuse(reply: Reply | None, error: BaseException) -> None:
 
 
 class DeadBox(Sized):
-    """The mailbox of a stopped actor: everything put in becomes a dead message."""
+    """The mailbox of a stopped actor: everything put in becomes a dead message.
 
-    __slots__ = ("_inbox",)
+    If there is an `heir`, the next life of a passivated entity, that gets it instead.
+    """
 
-    def __init__(self, inbox: "Inbox") -> None:
+    __slots__ = ("_heir", "_inbox")
+
+    def __init__(
+        self,
+        inbox: "Inbox",
+        heir: Callable[[Item], None] | None = None,
+    ) -> None:
         self._inbox = inbox
+        self._heir = heir
 
     def __len__(self) -> int:
         """Seem empty, so that senders need no second test."""
@@ -65,6 +73,9 @@ class DeadBox(Sized):
 
     def append(self, item: Item) -> None:
         """Tell the asker, and count the message as dead."""
+        if self._heir is not None:
+            self._heir(item)
+            return
         bury(self._inbox, item, "stopped", ActorStoppedError(self._inbox.path))
 
 

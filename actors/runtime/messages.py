@@ -34,3 +34,7 @@ class Terminated(Message):
     path: str
     error: BaseException | None = None
     """What it died of; None: it stopped in an orderly way."""
+
+
+class Last(Message):
+    """The last message an actor works off: it stops then. The runtime's own."""

@@ -10,7 +10,7 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from . import lifecycle, watching
+from . import lifecycle, parting, watching
 from .actor import Actor
 from .asks import Asks
 from .cell import Cell
@@ -19,12 +19,15 @@ from .children import Children
 from .clock import Clock, SystemClock
 from .context import ActorContext
 from .dead_messages import DeadMessages
+from .entities import Entities
 from .errors import KilledError, NoSuchActorError, SystemClosedError
 from .event_stream import EventStream
 from .faults import described
 from .keeper import Root
+from .notices import ActorFailed
 from .pump import Pump
 from .refs import Ref
+from .registry import NameRegistry
 from .spec import AnySpec, ChildSpec
 from .steps import Steps
 
@@ -66,6 +69,10 @@ class ActorSystem:
         self.events = EventStream()
         """What the runtime tells about itself."""
         self.dead_messages = DeadMessages(self.events)
+        self.registry = NameRegistry(self)
+        """Who is called what."""
+        self.entities = Entities(self)
+        """Actors that are there when a message comes and gone when idle for long."""
         self.recoveries = anyio.Semaphore(recoveries_max, fast_acquire=True)
         self.journals: set[Journal] = set()
         """Of the event-sourced actors that are up."""
@@ -179,9 +186,11 @@ class ActorSystem:
             raise SystemClosedError(f"{self.name} is not running: use async with")
         return self._root
 
-    async def spawn(self, spec: AnySpec) -> Ref:
-        """Start an actor under the root and return once it is up."""
-        return await self.spawn_under(self.root, spec)
+    async def spawn(self, spec: AnySpec, under: Ref | None = None) -> Ref:
+        """Start an actor under `under`, or the root, and return once it is up."""
+        return await self.spawn_under(
+            self.root if under is None else local(under), spec
+        )
 
     async def spawn_under(self, parent: Cell, spec: AnySpec) -> Ref:
         """Start a child of `parent` and return once it is up."""
@@ -204,13 +213,27 @@ class ActorSystem:
             cell = found
         return cell
 
-    async def stop(self, ref: Ref) -> None:
-        """Stop an actor for good and return when it is down."""
+    async def stop(self, ref: Ref, *, drain: bool = False) -> None:
+        """Stop an actor for good and return when it is down.
+
+        It ends its current message, its children are stopped, the last started first,
+        and what waits in its mailbox becomes dead messages; with `drain` that is
+        worked off first. A handler that stops its own actor does not wait.
+        """
         cell = local(ref)
-        if cell.pump.current is cell:
-            cell.signal(lambda: cell.supervision.exited(cell))
+        own = cell.pump.current is cell
+        if drain:
+            ended = parting.drain(cell)
+            if not own:
+                await ended
+        elif own:
+            cell.signal(lambda: parting.leave(cell))
         else:
-            await lifecycle.stop(cell, None)
+            await parting.assured(cell, lifecycle.stop(cell, None))
+
+    def entity(self, kind: type[Actor], entity_id: str) -> Ref:
+        """Return the actor of class `kind` for `entity_id`; see `entities`."""
+        return self.entities.ref(kind, entity_id)
 
     def watch(self, watcher: Cell, ref: Ref) -> None:
         """Send `watcher` a `Terminated` once `ref` has stopped."""
@@ -234,7 +257,7 @@ class ActorSystem:
         Its supervisor decides whether it comes back; `stop` ends it for good.
         """
         cell = local(ref)
-        lifecycle.fell(cell, KilledError(cell.path))
+        parting.fell(cell, KilledError(cell.path))
 
     def tree(self) -> ActorInfo:
         """Describe all actors: states, mailbox depths, restarts, last failures."""
@@ -258,6 +281,7 @@ class ActorSystem:
             message=None if message is None else type(message).__name__,
             **described(error),
         )
+        self.events.publish(ActorFailed(cell.path, error, message))
 
 
 def local(ref: Ref) -> Cell:

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from .idle import IdleTimer
 from .messages import Message
 from .origin import Origin
 
@@ -34,7 +35,7 @@ class Timer:
 
     def __init__(  # noqa: PLR0913, PLR0917 - all that a timer is
         self,
-        timers: dict[Hashable, "Timer"],
+        timers: "dict[Hashable, Timer | IdleTimer]",
         cell: "Cell",
         key: Hashable,
         message: Message,
@@ -87,7 +88,7 @@ class Timers:
 
     def __init__(self, cell: "Cell") -> None:
         self._cell = cell
-        self._timers: dict[Hashable, Timer] = {}
+        self._timers: dict[Hashable, Timer | IdleTimer] = {}
 
     def __len__(self) -> int:
         """Count those that are armed."""
@@ -100,6 +101,14 @@ class Timers:
     def every(self, key: Hashable, interval_s: float, message: Message) -> None:
         """Send `message` to the actor itself every `interval_s`; replaces `key`."""
         self._arm(key, message, interval_s, interval_s)
+
+    def when_idle(self, key: Hashable, after_s: float, message: Message) -> None:
+        """Send `message` whenever the actor was idle for `after_s`; replaces `key`.
+
+        It comes up to a quarter of that time late.
+        """
+        self.cancel(key)
+        self._timers[key] = IdleTimer(self._cell, after_s, message)
 
     def cancel(self, key: Hashable) -> None:
         """Stop a timer; harmless if there is none."""

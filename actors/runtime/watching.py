@@ -3,9 +3,9 @@
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
-from . import lifecycle
 from .errors import LinkedError
 from .messages import Terminated
+from .parting import fell
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -46,7 +46,7 @@ def link(one: "Cell", other: "Cell") -> None:
             first: "Cell" = first,
         ) -> None:
             if error is not None:
-                lifecycle.fell(fated, LinkedError(first.path, error))
+                fell(fated, LinkedError(first.path, error))
 
         on_end(fated, first, ("link", fated, first), fall)
 

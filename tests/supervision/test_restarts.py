@@ -25,7 +25,7 @@ class Fail(Message):
 
 
 class Quit(Message):
-    """Makes a player stop of its own accord."""
+    """Makes a player end this life of its own accord."""
 
 
 class Add(Message):
@@ -59,8 +59,8 @@ class Player(Actor):
         raise ValueError(message)
 
     @handles
-    async def quit(self, _: Quit) -> None:
-        await self.ctx.stop(self.ctx.self)
+    def quit(self, _: Quit) -> None:
+        self.ctx.exit()
 
     @handles
     def add(self, message: Add) -> None:
@@ -177,7 +177,7 @@ async def test_a_temporary_child_that_fails_is_gone() -> None:
     [("permanent", True), ("transient", False), ("temporary", False)],
 )
 @pytest.mark.asyncio
-async def test_only_a_permanent_child_that_stops_itself_comes_back(
+async def test_only_a_permanent_child_that_exits_comes_back(
     restart: str,
     comes_back: bool,  # noqa: FBT001 - a column of the table
 ) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from ..cell import Cell
-from ..inbox import BUSY
 from ..messages import Message
 from ..refs import Ref
 from .router import OneOf
@@ -32,7 +31,7 @@ class LeastLoaded(OneOf):
         least, load = 0, -1
         for i in range(self._first, self._first + count):
             cell = cells[i % count]
-            its_load = _UNUSABLE if cell.stopped else cell.depth + (cell.gate & BUSY)
+            its_load = _UNUSABLE if cell.stopped else cell.depth + cell.busy
             if load < 0 or its_load < load:
                 least, load = i % count, its_load
                 if not load:

@@ -14,7 +14,8 @@ only its log says what its state is."""
 
 Directives = Mapping[type[Exception], Directive]
 """A directive per class of exception; the nearest class in the MRO counts, and
-what is not listed is restarted."""
+what is not listed is restarted, or stopped where a restart would fail in the same way
+(`UnrecoverableError`)."""
 
 
 def directive_for(directives: Directives, error: BaseException) -> Directive:

@@ -1,0 +1,201 @@
+"""Actors by kind and id: there when a message comes, gone when idle for long."""
+
+from asyncio import Future
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, unquote
+
+import structlog
+
+from . import lifecycle
+from .cell import Cell
+from .children import Children
+from .errors import SystemClosedError
+from .faults import described
+from .idle import LOOKS, Quiet
+from .mailbox import Item, Mailbox, bury
+from .messages import Ask, Message
+from .origin import Origin
+from .refs import Ref
+from .spec import ChildSpec, SupervisorSpec
+from .supervision import Backoff
+
+if TYPE_CHECKING:
+    from .actor import Actor
+    from .clock import Alarm
+    from .system import ActorSystem
+
+A = TypeVar("A")
+
+_log = structlog.get_logger(__name__)
+
+
+class EntityRef(Ref):
+    """Reaches one entity, which is activated by the first message."""
+
+    __slots__ = ("_id", "_kind")
+
+    def __init__(self, kind: "EntityKind", entity_id: str) -> None:
+        self.path = f"{kind.path}/{quote(entity_id, safe='')}"
+        self._kind = kind
+        self._id = entity_id
+
+    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+        """Put `message` in the entity's mailbox."""
+        self._kind.cell(self._id).tell(message, origin=origin)
+
+    def ask(
+        self,
+        message: Ask[A],
+        timeout_s: float = 5.0,
+        *,
+        origin: Origin | None = None,
+    ) -> Future[A]:
+        """Put `message` in the entity's mailbox and return a future of the answer."""
+        return self._kind.cell(self._id).ask(message, timeout_s, origin=origin)
+
+    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+        """Wait until there is room in the entity's mailbox, then tell."""
+        await self._kind.cell(self._id).offer(message, origin=origin)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both reach the same entity."""
+        return isinstance(other, EntityRef) and other.path == self.path
+
+    def __hash__(self) -> int:
+        """Go by the path."""
+        return hash(self.path)
+
+
+class EntityKind:
+    """The entities of one kind, under a supervisor of their own.
+
+    One that fails comes back after its backoff; more than `restarts_max` failures of
+    the whole kind in `within_s` stop them all, and messages activate them again.
+    """
+
+    def __init__(  # noqa: PLR0913 - all that may be put in the place of a default
+        self,
+        cell: Cell,
+        factory: "Callable[[str], Actor]",
+        *,
+        idle_s: float = 120.0,
+        mailbox: Mailbox | None = None,
+        backoff: Backoff | None = None,
+        shutdown_s: float = 5.0,
+    ) -> None:
+        assert cell.children is not None
+        self.path = cell.path
+        self._children: Children = cell.children
+        self._clock = cell.pump.clock
+        self._factory = factory
+        self._interval_s = idle_s / LOOKS
+        self._mailbox = mailbox or Mailbox()
+        self._backoff = backoff or Backoff()
+        self._shutdown_s = shutdown_s
+        self._quiet: dict[Cell, Quiet] = {}
+        self._alarm: Alarm | None = None
+
+    def cell(self, entity_id: str) -> Cell:
+        """Return the entity's cell, activating it if there is none."""
+        name = quote(entity_id, safe="")
+        cell = self._children.cells.get(name)
+        if cell is None or cell.stopped:
+            cell = self._children.add(
+                ChildSpec(
+                    id=name,
+                    factory=lambda: self._factory(entity_id),
+                    mailbox=self._mailbox,
+                    backoff=self._backoff,
+                    shutdown_s=self._shutdown_s,
+                ),
+            )
+            lifecycle.go(cell, self._activate(cell))
+            self._quiet[cell] = Quiet(cell)
+            if self._alarm is None:
+                self._alarm = self._clock.call_later(self._interval_s, self._sweep)
+        return cell
+
+    async def _activate(self, cell: Cell) -> None:
+        """Start the cell; if it cannot start, those who wait are told why."""
+        try:
+            await lifecycle.start(cell)
+        except Exception as error:  # noqa: BLE001 - logged, and told to who waits
+            _log.warning("entity.not_activated", actor=cell.path, **described(error))
+            self._children.remove(cell)
+            for item in cell.take_all():
+                bury(cell, item, "stopped", error)
+            cell.bury(error)
+
+    def _sweep(self) -> None:
+        """Passivate who was idle long enough."""
+        self._alarm = None
+        for cell, quiet in tuple(self._quiet.items()):
+            if cell.stopped:
+                del self._quiet[cell]
+            elif quiet.look() and cell.state == "running":
+                lifecycle.go(cell, lifecycle.stop(cell, None, self._heir_of(cell)))
+        if self._quiet:
+            self._alarm = self._clock.call_later(self._interval_s, self._sweep)
+
+    def _heir_of(self, cell: Cell) -> Callable[[Item], None]:
+        """Return what hands late messages to the next activation."""
+        entity_id = unquote(cell.spec.id)
+
+        def inherit(item: Item) -> None:
+            try:
+                self.cell(entity_id).deliver(item)
+            except SystemClosedError as error:
+                bury(cell, item, "stopped", error)
+
+        return inherit
+
+
+class Entities:
+    """All kinds of entities of a system; each kind is known by its actor class."""
+
+    def __init__(self, system: "ActorSystem") -> None:
+        self._system = system
+        self._top: Cell | None = None
+        self._kinds: dict[type, EntityKind] = {}
+
+    def ref(self, kind: "type[Actor]", entity_id: str) -> EntityRef:
+        """Return the entity `entity_id` of `kind`, whether it is active or not.
+
+        A kind that was not registered is made by calling the class with the id.
+        """
+        found = self._kinds.get(kind)
+        if found is None:
+            found = self.register(kind)
+        return EntityRef(found, entity_id)
+
+    def register(
+        self,
+        kind: "type[Actor]",
+        factory: "Callable[[str], Actor] | None" = None,
+        *,
+        idle_s: float = 120.0,
+        mailbox: Mailbox | None = None,
+        backoff: Backoff | None = None,
+    ) -> EntityKind:
+        """Say how entities of `kind` are made and how long they may idle."""
+        if self._top is None or self._top.stopped:
+            self._top = self._supervisor(self._system.root, "entities")
+        cell = self._supervisor(self._top, kind.__name__)
+        made = EntityKind(
+            cell,
+            factory or kind,
+            idle_s=idle_s,
+            mailbox=mailbox,
+            backoff=backoff,
+        )
+        self._kinds[kind] = made
+        return made
+
+    def _supervisor(self, parent: Cell, name: str) -> Cell:
+        assert parent.children is not None
+        cell = parent.children.add(
+            SupervisorSpec(id=name, strategy="dynamic", restarts_max=100),
+        )
+        lifecycle.go(cell, lifecycle.start(cell))
+        return cell

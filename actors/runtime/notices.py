@@ -1,0 +1,27 @@
+"""What the runtime publishes on a system's event stream, beside dead messages."""
+
+import msgspec
+
+
+class ActorFailed(msgspec.Struct, frozen=True):
+    """An actor raised; its supervisor deals with it."""
+
+    path: str
+    error: BaseException
+    message: object
+    """What it was working on; None: nothing."""
+
+
+class ActorRestarted(msgspec.Struct, frozen=True):
+    """A new instance has taken the place of one that went down."""
+
+    path: str
+    restarts: int
+
+
+class ActorStopped(msgspec.Struct, frozen=True):
+    """An actor is gone for good."""
+
+    path: str
+    error: BaseException | None
+    """What it died of; None: it stopped in an orderly way."""
