@@ -54,6 +54,8 @@ class Breaker(Steering):
     are replaced in tests.
     """
 
+    __slots__ = ("_boot", "_clock", "_recorder", "_wall_us", "machine", "outcomes")
+
     def __init__(  # noqa: PLR0913 - all but the name has its default
         self,
         name: str,
@@ -133,6 +135,10 @@ class Breaker(Steering):
         async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             generation = machine.generation
             if generation.gated:
+                now_s = clock()
+                if now_s < generation.until_s:
+                    machine.rejected += 1
+                    raise self._refusal(generation.refusal(now_s))
                 return await self._call_gated(function, *args, **kwargs)
             started_s = clock() if generation.timed else never_s
             try:
@@ -206,7 +212,7 @@ class Breaker(Steering):
                 return Permit(generation, now_s)
             if now_s < generation.until_s:
                 self.machine.rejected += 1
-                raise self._refusal(self.machine.refusal(now_s))
+                raise self._refusal(generation.refusal(now_s))
             permit = self.machine.admit(self.now(now_s))
             if isinstance(permit, Permit):
                 return await self._durable(permit)
@@ -278,7 +284,7 @@ class Breaker(Steering):
         if not generation.gated:
             return None
         now_s = self._clock()
-        return self.machine.refusal(now_s) if now_s < generation.until_s else None
+        return generation.refusal(now_s) if now_s < generation.until_s else None
 
     def statistics(self) -> Statistics:
         """Return what the breaker has counted, and why it is as it is."""

@@ -5,7 +5,6 @@ decisions are told first and come into force when they are durable; meanwhile
 calls are counted as ever, but nothing else is decided.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from . import decide
 from .config import BreakerConfig
 from .decide import Events
 from .generation import TRANSPARENT, Generation
-from .state import ERRORS_KEPT, BreakerState, evolve
+from .state import BreakerState, evolve
 from .times import Now, remaining_us
 
 
@@ -39,6 +38,18 @@ class Journal(Protocol):
 class Core:
     """The state, and the ways in which it changes."""
 
+    __slots__ = (
+        "_proposed",
+        "config",
+        "errors",
+        "generation",
+        "journal",
+        "neutral",
+        "ready",
+        "rejected",
+        "state",
+    )
+
     def __init__(
         self, name: str, config: BreakerConfig, journal: Journal | None
     ) -> None:
@@ -57,9 +68,9 @@ class Core:
         """Calls ignored or cancelled since the last roll-up."""
         self.rejected: int = 0
         """Calls refused since then."""
-        self.errors: deque[str] = deque(maxlen=ERRORS_KEPT)
+        self.errors: tuple[str, ...] = ()
         """The classes of the last errors."""
-        self._proposed: deque[Event] = deque()
+        self._proposed: list[Event] = []
 
     @property
     def name(self) -> str:
@@ -76,9 +87,7 @@ class Core:
         generation = self.generation
         counted = generation.seq != generation.rolled_seq
         if counted or self.neutral or self.rejected:
-            event = generation.roll_up(
-                now, self.neutral, self.rejected, tuple(self.errors)
-            )
+            event = generation.roll_up(now, self.neutral, self.rejected, self.errors)
             self.neutral = self.rejected = 0
             self._emit(event)
 
@@ -103,7 +112,7 @@ class Core:
         """Put a decision into force that has become durable; ignore other events."""
         if not self._proposed or event is not self._proposed[0]:
             return
-        self._proposed.popleft()
+        del self._proposed[0]
         self._apply(event, now)
         if not self._proposed:
             self._thaw(now)
@@ -131,7 +140,7 @@ class Core:
     def load(self, state: BreakerState, now: Now) -> None:
         """Take over the state that the log holds, at the start."""
         self.state = state
-        self.errors = deque(state.errors, maxlen=ERRORS_KEPT)
+        self.errors = state.errors
         self._proposed.clear()
         self._emit(*decide.restarted(state, now))
         self.ready = state.config_version > 0 and state.code == self.config

@@ -21,6 +21,14 @@ TRANSPARENT: frozenset[Phase] = frozenset(("closed", "disabled", "metrics_only")
 REFUSING: frozenset[Phase] = frozenset(("open", "forced_open"))
 
 
+class Rejection(msgspec.Struct, frozen=True, gc=False):
+    """The call must not be made."""
+
+    retry_after_s: float
+    """The soonest that another try can pass."""
+    reason: str
+
+
 class Generation:
     """One stay in one phase. Its fields are read and moved on by the guard itself.
 
@@ -36,6 +44,7 @@ class Generation:
         "failures",
         "gated",
         "number",
+        "phase",
         "retired",
         "rolled_seq",
         "seq",
@@ -44,11 +53,13 @@ class Generation:
         "timed",
         "turn_s",
         "until_s",
+        "wait_max_s",
         "window",
     )
 
     def __init__(self, state: BreakerState, now: Now, *, ready: bool) -> None:
         self.number = state.generation
+        self.phase = state.phase
         self.retired = False
         self.seq = state.window.seq
         """The number of the last call that was counted."""
@@ -69,6 +80,7 @@ class Generation:
         self.counting = ready and state.phase in COUNTING and config.enabled
         self.gated = not self.counting or until is not None
         """Calls have to ask the machine."""
+        self.wait_max_s = config.cooldown_max_s
         self.until_s = -inf
         if ready and config.enabled and state.phase in REFUSING:
             left_s = inf if until is None else remaining_us(until, now) / 1e6
@@ -82,6 +94,11 @@ class Generation:
         """The end of a call is to be looked up."""
         self.attend_at = self.seq + 1
         """The number of the call from which on the machine has to be told."""
+
+    def refusal(self, now_s: float) -> Rejection:
+        """Return the rejection of a call that comes before `until_s`."""
+        left_s = self.until_s - now_s
+        return Rejection(left_s if left_s < inf else self.wait_max_s, self.phase)
 
     def retire(self) -> None:
         """Let every later result be noticed as late, and do nothing else."""
@@ -112,7 +129,9 @@ class Generation:
         if rolls_up and self.seq == self.rolled_seq:
             next_at = self.seq + 1
         elif rolls_up:
-            next_at = min(next_at, self.rolled_seq + ROLL_UP_CALLS)
+            # Once it was asked for, it is not asked for again at every call.
+            behind = (self.seq - self.rolled_seq) // ROLL_UP_CALLS + 1
+            next_at = min(next_at, self.rolled_seq + behind * ROLL_UP_CALLS)
         self.attend_at = next_at
 
     def needs_roll_up(self, config: BreakerConfig) -> bool:
@@ -167,11 +186,3 @@ class Permit:
         self.probe = probe
         """The number of the probe; 0: an ordinary call."""
         self.used = False
-
-
-class Rejection(msgspec.Struct, frozen=True, gc=False):
-    """The call must not be made."""
-
-    retry_after_s: float
-    """The soonest that another try can pass."""
-    reason: str

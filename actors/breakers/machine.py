@@ -16,6 +16,7 @@ from .core import Core, Journal
 from .decide import Events, Why
 from .errors import PermitUsedError
 from .generation import TRANSPARENT, Generation, Permit, Rejection
+from .state import ERRORS_KEPT
 from .times import Now, remaining_us
 
 PROBE_RETRY_S = 1.0
@@ -35,6 +36,8 @@ class Machine(Core):
 
     `draw` gives the jitter, even in [0, 1).
     """
+
+    __slots__ = ("_draw", "_held", "late")
 
     def __init__(
         self,
@@ -79,22 +82,12 @@ class Machine(Core):
         self.rejected += 1
         now_s = now.clock_us / 1e6
         if now_s < self.generation.until_s:
-            return self.refusal(now_s)
+            return self.generation.refusal(now_s)
         if self.journal is not None and not self.journal.writable:
             return Rejection(PROBE_RETRY_S, "the log cannot be written")
         leases_us = [remaining_us(lease.until, now) for lease in self.state.leases]
         wait_s = min(leases_us, default=0) / 1e6
         return Rejection(min(PROBE_RETRY_S, wait_s), self.state.phase)
-
-    def refusal(self, now_s: float) -> Rejection:
-        """Return the rejection of a call that comes before the cooldown is over."""
-        left_s = self.generation.until_s - now_s
-        return Rejection(
-            min(left_s, self.state.config.cooldown_max_s)
-            if self.state.until is None
-            else left_s,
-            self.state.phase,
-        )
 
     def settle(  # noqa: PLR0913 - a result and its circumstances
         self,
@@ -148,7 +141,7 @@ class Machine(Core):
         if not generation.counting:
             return
         if error:
-            self.errors.append(error)
+            self.errors = (*self.errors, error)[-ERRORS_KEPT:]
         if now.clock_us / 1e6 >= generation.turn_s:
             generation.turn(now.clock_us)
         generation.count(failed=failed, slow=slow)
@@ -188,8 +181,7 @@ class Machine(Core):
         if reached is None:
             return False
         rule, limit = reached
-        errors = tuple(self.errors)
-        evidence = Evidence(rule, *tally, limit, errors, state.config_version)
+        evidence = Evidence(rule, *tally, limit, self.errors, state.config_version)
         self._open(evidence, now, retry_after_s)
         return True
 
@@ -222,12 +214,12 @@ class Machine(Core):
         if late or not events:
             return
         if error:
-            self.errors.append(error)
+            self.errors = (*self.errors, error)[-ERRORS_KEPT:]
         verdict = decide.verdict(self.state)
         if verdict is True:
             self._change(now, decide.closed(self.state, now))
         elif verdict:
-            evidence = decide.probe_evidence(self.state, verdict, tuple(self.errors))
+            evidence = decide.probe_evidence(self.state, verdict, self.errors)
             self._open(evidence, now, retry_after_s)
 
     def tick(self, now: Now) -> None:

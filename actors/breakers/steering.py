@@ -21,6 +21,8 @@ class Steering(ABC):
     they cannot be logged; then they are not in force.
     """
 
+    __slots__ = ()
+
     @abstractmethod
     async def _act(self, action: Action) -> None:
         """Have the action done."""

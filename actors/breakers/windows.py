@@ -159,7 +159,7 @@ class TimeWindow:
     def __init__(self, kept: Kept, config: BreakerConfig, clock_us: int) -> None:
         self.config = config
         buckets = within(kept.buckets, clock_us, config)
-        self.buckets = deque([[*_numbers(bucket)] for bucket in buckets])
+        self.buckets = [[*_numbers(bucket)] for bucket in buckets]
         self.totals = [sum(b[n] for b in self.buckets) for n in (1, 2, 3)]
         width_us = config.bucket_us
         self.slot = clock_us // width_us
@@ -189,7 +189,7 @@ class TimeWindow:
             current[0] = slot * width_us
         oldest = slot - self.config.buckets
         while self.buckets[0][0] // width_us <= oldest:
-            for n, count in enumerate(self.buckets.popleft()[1:]):
+            for n, count in enumerate(self.buckets.pop(0)[1:]):
                 totals[n] -= count
         self.slot = slot
         self.turn_s = (slot + 1) * width_us / 1e6
