@@ -52,8 +52,9 @@ class Handing:
 
     def _owner(self, entry: Entry) -> Ref:
         """Find the pipeline or coordinator whose stream the work is."""
-        folder = "pipelines" if entry.item.startswith("item/") else "transactions"
-        return self._ctx.system.ref(f"/{folder}/{entry.pipeline}")
+        if entry.item.startswith("item/"):
+            return self._ctx.system.ref(f"/pipelines/{entry.pipeline}/items")
+        return self._ctx.system.ref(f"/transactions/{entry.pipeline}")
 
     def look_up(self, entry: Entry) -> None:
         """See whether the entry was taken back before, and the answer was lost."""

@@ -15,6 +15,10 @@ StageFunction = Callable[[Work], Awaitable[Any]]
 Compensation = Callable[[Work], Awaitable[object]]
 
 
+RESERVED = frozenset({"items", "control"})
+"""The names of the other actors under a pipeline's supervisor."""
+
+
 class Guard(Protocol):
     """What the attempts of a stage pass: a circuit breaker."""
 
@@ -89,6 +93,8 @@ class Pipeline(msgspec.Struct, frozen=True):
         for name in (self.name, *names):
             fine = bool(name) and "/" not in name
             self._require(fine, f"{name!r} is no name: take one without a slash")
+        taken = RESERVED.intersection(names)
+        self._require(not taken, f"{sorted(taken)} are no names for stages")
         twice = {name for name in names if names.count(name) > 1}
         self._require(not twice, f"stages {sorted(twice)} are declared twice")
         for field in ("in_flight_max", "running_max", "put_offs_max"):

@@ -1,8 +1,16 @@
 """The actors of a pipeline and who supervises whom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from ..runtime import Actor, ActorSystem, ChildSpec, Mailbox, Ref
+from ..runtime import (
+    ActorSystem,
+    ChildSpec,
+    Mailbox,
+    NoSuchActorError,
+    Ref,
+    StartChild,
+    SupervisorSpec,
+)
 from .actor import PipelineActor
 from .control_actor import ControlActor
 from .crew import Crew
@@ -12,6 +20,10 @@ from .running import RunningPipeline
 from .worker import StageWorker
 
 Breakers = Mapping[str, Guard]
+SUPERVISOR = "pipelines"
+"""Who supervises all pipelines of a system; `/pipelines/<name>` is one of them."""
+START_S = 60.0
+"""How long the open items may take to be read back."""
 SLACK = 1000
 """Room in mailboxes for what is not bounded by the pipeline's own limits."""
 
@@ -29,7 +41,12 @@ async def start_pipeline(
     by stages that name theirs. Raises `DeclarationError` for a name without one.
     """
     crew = Crew()
-    await system.spawn(pipeline_spec(pipeline, crew, dead_letters, breakers or {}))
+    spec = pipeline_spec(pipeline, crew, dead_letters, breakers or {})
+    try:
+        supervisor = system.ref(f"/{SUPERVISOR}")
+    except NoSuchActorError:
+        supervisor = await system.spawn(SupervisorSpec(id=SUPERVISOR))
+    await supervisor.ask(StartChild(spec), START_S)
     return RunningPipeline(system, pipeline, crew)
 
 
@@ -38,8 +55,12 @@ def pipeline_spec(
     crew: Crew,
     dead_letters: Ref | None,
     breakers: Breakers,
-) -> ChildSpec:
-    """Return the spec of all the actors of a pipeline, to be started as one child."""
+) -> SupervisorSpec:
+    """Return the spec of a pipeline's supervisor and all that is under it.
+
+    Each of its actors is restarted alone: the owner of the items finds the attempts
+    that go on at the workers, and counts as lost what a crashed worker ran.
+    """
     guards = {stage.name: guard(stage, breakers) for stage in pipeline.stages}
     items = ChildSpec(
         id="items",
@@ -50,23 +71,7 @@ def pipeline_spec(
     workers = [
         worker_spec(stage, crew, guards[stage.name]) for stage in pipeline.stages
     ]
-    return ChildSpec(
-        id=pipeline.name,
-        factory=lambda: Parent([items, control, *workers]),
-        shutdown_s=30.0,
-    )
-
-
-class Parent(Actor):
-    """Starts children in order, the first before the others."""
-
-    def __init__(self, children: Sequence[ChildSpec]) -> None:
-        self._children = children
-
-    async def starting(self) -> None:
-        """Start the children."""
-        for child in self._children:
-            await self.ctx.spawn(child)
+    return SupervisorSpec(id=pipeline.name, children=(items, control, *workers))
 
 
 def worker_spec(stage: Stage, crew: Crew, breaker: Guard | None) -> ChildSpec:

@@ -161,7 +161,9 @@ async def house(
         one = House(log, system, clock, owner)
         await system.spawn(ChildSpec(id="pipelines", factory=Actor))
         parent = system.cell("/pipelines")
-        await system.spawn_under(parent, ChildSpec(id="p", factory=lambda: owner))
+        await system.spawn_under(parent, ChildSpec(id="p", factory=Actor))
+        spec = ChildSpec(id="items", factory=lambda: owner)
+        await system.spawn_under(system.cell("/pipelines/p"), spec)
         spec = DeadLetterActor.spec("q", policy, gate=lambda _target: one.gate)
         one.queue = await system.spawn(spec)
         yield one
@@ -394,13 +396,13 @@ async def test_an_announcement_may_come_twice_or_too_late() -> None:
 async def test_an_owner_that_is_away_is_asked_again() -> None:
     async with house() as one:
         stream = await one.park("1")
-        await one.system.stop(one.system.ref("/pipelines/p"))
+        await one.system.stop(one.system.ref("/pipelines/p/items"))
         await one.queue.ask(Redrive())
         await one.wait(1)
         assert await one.place(stream) == "redriving"
 
-        parent = one.system.cell("/pipelines")
-        spec = ChildSpec(id="p", factory=lambda: Owner(one.log))
+        parent = one.system.cell("/pipelines/p")
+        spec = ChildSpec(id="items", factory=lambda: Owner(one.log))
         await one.system.spawn_under(parent, spec)
         await one.wait(600)
 

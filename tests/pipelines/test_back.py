@@ -356,7 +356,7 @@ async def test_a_dead_letter_goes_on_where_it_failed_and_once_only() -> None:
     async with stand() as s:
         read = Actions(INVALID)
         item, take_back = await parked(s, read, Queue())
-        items = s.system.ref("/letters/items")
+        items = s.system.ref("/pipelines/letters/items")
         taken = await asyncio.gather(items.ask(take_back), items.ask(take_back))
         assert all(taken)
         ended = await s.running.result(item)
@@ -377,7 +377,7 @@ async def test_a_dead_letter_with_an_edited_payload_starts_anew() -> None:
         read = Actions(INVALID)
         item, take_back = await parked(s, read, Queue())
         edited = msgspec.structs.replace(take_back, payload=msgspec.Raw(b'"b"'))
-        assert await s.system.ref("/letters/items").ask(edited)
+        assert await s.system.ref("/pipelines/letters/items").ask(edited)
         ended = await s.running.result(item)
 
         assert (ended.place, read.calls[-1].payload) == ("done", "b")
@@ -389,7 +389,7 @@ async def test_a_redriven_item_that_fails_again_gets_an_entry_of_its_own() -> No
     async with stand() as s:
         queue = Queue()
         item, take_back = await parked(s, Actions(INVALID, INVALID), queue)
-        assert await s.system.ref("/letters/items").ask(take_back)
+        assert await s.system.ref("/pipelines/letters/items").ask(take_back)
         await s.running.result(item)
 
         streams = [adopt.stream for adopt in queue.adopted]
@@ -403,7 +403,7 @@ async def test_what_is_no_dead_letter_of_this_entry_is_not_taken_back() -> None:
         before = await s.tags(item)
         wrong = msgspec.structs.replace(take_back, entry="dead-letter/mail/other")
 
-        assert await s.system.ref("/letters/items").ask(wrong) is False
+        assert await s.system.ref("/pipelines/letters/items").ask(wrong) is False
         assert await s.tags(item) == before
 
 
@@ -411,13 +411,13 @@ async def test_what_is_no_dead_letter_of_this_entry_is_not_taken_back() -> None:
 async def test_a_dead_letter_is_not_taken_back_while_the_log_is_down() -> None:
     async with stand() as s:
         item, take_back = await parked(s, Actions(INVALID), Queue())
-        ask = s.system.ref("/letters/items").ask(take_back)
+        ask = s.system.ref("/pipelines/letters/items").ask(take_back)
         s.log.fail()
         s.log.recover()
         with pytest.raises(ActorStoppedError):
             await ask
         await s.system.settled()
 
-        assert await s.system.ref("/letters/items").ask(take_back)
+        assert await s.system.ref("/pipelines/letters/items").ask(take_back)
         assert (await s.running.result(item)).place == "done"
         assert by_tag(await s.events(item), "redriven")

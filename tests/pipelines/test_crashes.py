@@ -204,7 +204,7 @@ async def test_the_owner_of_the_items_finds_its_attempts_again_after_a_failure()
         with pytest.raises(Exception, match=r".+"):
             await s.running.pause("x", item=items[0])
         await s.system.settled()
-        assert s.system.cell("/letters/items").restarts == 1
+        assert s.system.cell("/pipelines/letters/items").restarts == 1
         read.open()
         await s.advance(2)
 

@@ -362,7 +362,7 @@ async def test_a_message_that_is_no_command_concerns_its_sender_only() -> None:
     async with stand() as s:
         await s.start(pipeline(Stage("read", Actions())))
         for part in ("items", "control"):
-            s.system.ref(f"/letters/{part}").tell(Message())
+            s.system.ref(f"/pipelines/letters/{part}").tell(Message())
         await s.system.settled()
 
         assert (await s.running.result(await s.submit())).place == "done"
@@ -378,6 +378,7 @@ async def test_a_message_that_is_no_command_concerns_its_sender_only() -> None:
         ([], {}, "no stages"),
         ([Stage("a/b", double)], {}, "without a slash"),
         ([Stage("a", double), Stage("a", double)], {}, "declared twice"),
+        ([Stage("items", double)], {}, "no names for stages"),
         ([Stage("a", double, concurrency=0)], {}, "a.concurrency is 0"),
         ([Stage("a", double, timeout_s=0)], {}, "a.timeout_s is 0"),
         ([Stage("a", double)], {"in_flight_max": 0}, "in_flight_max is 0"),
