@@ -101,7 +101,7 @@ def connect_writer(
         timeout=_BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
-        cached_statements=256,
+        cached_statements=512,
         factory=factory,
     )
     try:

@@ -86,6 +86,7 @@ class SqliteLog:
 
     async def __aenter__(self) -> Self:
         """Lock and open the file, or make it; nothing blocks the loop."""
+        self._closing = False
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()

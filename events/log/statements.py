@@ -9,8 +9,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-_SIZES = (256, 64, *range(16, 0, -1))
-"""Rows per statement: few sizes, so that all of them stay prepared."""
+_MANY, _FEW = 256, 64
+"""Up to `_FEW` rows are one statement, more are split into statements of these sizes.
+
+So an ordinary group takes one or two steps, and all statements stay prepared.
+"""
 
 
 class InsertMany:
@@ -22,21 +25,20 @@ class InsertMany:
     def __init__(self, head: str, row: str, tail: str = "") -> None:
         self._columns = row.count("?")
         self._sql = {
-            size: f"{head} VALUES {','.join([row] * size)} {tail}" for size in _SIZES
+            size: f"{head} VALUES {','.join([row] * size)} {tail}"
+            for size in (*range(1, _FEW + 1), _MANY)
         }
 
     def run(self, db: sqlite3.Connection, values: list[Any]) -> None:
         """Insert `len(values) / columns` rows in their order."""
         columns = self._columns
         rows, start = len(values) // columns, 0
-        for size in _SIZES:
-            while rows >= size:
-                end = start + size * columns
-                db.execute(self._sql[size], values[start:end])
-                rows -= size
-                start = end
-            if not rows:
-                return
+        while rows:
+            size = _MANY if rows >= _MANY else min(rows, _FEW)
+            end = start + size * columns
+            db.execute(self._sql[size], values[start:end])
+            rows -= size
+            start = end
 
 
 class SelectMany:

@@ -285,7 +285,18 @@ async def test_cancelling_the_opening_leaves_nothing_behind(tmp_path: Path) -> N
     assert isinstance(appended, Appended)
 
 
-@pytest.mark.parametrize("count", [0, 1, 16, 17, 64, 100, 256, 600])
+@pytest.mark.asyncio
+async def test_a_closed_log_can_be_entered_again(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.db", REGISTRY)
+    for version in range(2):
+        async with log:
+            await append(log, "a/1", version, Counted())
+
+    assert log.epoch == 2
+    assert log.position == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 16, 17, 64, 100, 256, 257, 600])
 def test_many_rows_are_inserted_in_order_and_found(count: int) -> None:
     db = sqlite3.connect(":memory:")
     db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
