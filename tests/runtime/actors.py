@@ -126,6 +126,29 @@ class Withdraw(Ask[int]):
     name: str = ""
 
 
+class Reopen(Ask[None]):
+    """Write to a closed stream."""
+
+    name: str
+    expected: int
+
+
+class Abroad(Ask[None]):
+    """Write to a stream of somebody else."""
+
+    stream: str
+    expected: int
+
+
+class Adopt(Ask[int]):
+    name: str
+    events: tuple[Event, ...]
+
+
+class Release(Ask[int]):
+    name: str
+
+
 class Transfer(Ask[int]):
     amount: int
     source: str
@@ -195,11 +218,11 @@ class Branch(StreamOwner[Account]):
         self.reactions: list[tuple[str, Event]] = []
         self.resumed: list[str] = []
 
-    def decide(
+    def decide(  # noqa: PLR0911 - a table of commands
         self,
         states: Any,
         command: Message,
-        ctx: OwnerContext,  # noqa: ARG002 - part of the signature
+        ctx: OwnerContext,
     ) -> OwnerDecision:
         match command:
             case Deposit(amount, key, name):
@@ -214,6 +237,17 @@ class Branch(StreamOwner[Account]):
                 return OwnerDecision(reply=self.sum)
             case Record(events, name):
                 return OwnerDecision((Write(self.prefix + name, events),))
+            case Reopen(name, expected):
+                stream = self.prefix + name
+                return OwnerDecision((Write(stream, (Deposited(0),), expected),))
+            case Abroad(stream, expected):
+                return OwnerDecision((Write(stream, (Deposited(1),), expected),))
+            case Adopt(name, events):
+                ctx.adopt(self.prefix + name, events)
+                return OwnerDecision(reply=self.sum)
+            case Release(name):
+                ctx.release(self.prefix + name)
+                return OwnerDecision(reply=self.sum)
             case Transfer(amount, source, target):
                 return OwnerDecision(
                     (
