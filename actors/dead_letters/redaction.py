@@ -1,11 +1,13 @@
 """Secrets are kept out of what is shown and logged of a dead letter."""
 
 import re
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
 
 from .entry import Entry
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 HIDDEN = "[redacted]"
 _NAMES = r"(?:password|passwd|secret|token|api[_-]?key|authorization|credential)"
@@ -29,10 +31,11 @@ def redacted_text(text: str) -> str:
 
 def redacted_payload(payload: msgspec.Raw) -> msgspec.Raw:
     """Hide the values of fields with the name of a secret, however deep."""
-    return msgspec.Raw(msgspec.json.encode(_redacted(msgspec.json.decode(payload))))
+    value: Json = msgspec.json.decode(payload)
+    return msgspec.Raw(msgspec.json.encode(_redacted(value)))
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: "Json") -> "Json":
     match value:
         case dict():
             return {

@@ -1,6 +1,6 @@
 """The fence between a step and its compensation, for effects made in threads."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -23,7 +23,7 @@ class Fence:
         self._closed = False
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Generator[None, None, None]:
         """Make an effect in here. Raises `FencedError` if it is too late for it."""
         with self._lock:
             if self._closed:

@@ -1,6 +1,6 @@
 """The actor of a queue on a log in memory, with time in the test's hands."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -153,7 +153,7 @@ async def house(
     log: EventLog | None = None,
     policy: QueuePolicy = POLICY,
     clock: ManualClock | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncGenerator[House, None]:
     log = log or MemoryLog(vocabulary())
     clock = clock or ManualClock()
     owner = Owner(log)

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dramaturg.actors.dead_letters.ages import Ages
-from dramaturg.actors.dead_letters.deciding import Setting, admit, evict, refused
+from dramaturg.actors.dead_letters.deciding import (
+    Setting,
+    admit,
+    cancel,
+    evict,
+    redrive,
+    refused,
+)
 from dramaturg.actors.dead_letters.desk import wished
 from dramaturg.actors.dead_letters.entry import FOLD, Entry, evolve
 from dramaturg.actors.dead_letters.errors import DeadLetterError, EntryBusyError
@@ -268,6 +275,20 @@ def test_the_most_urgent_is_redriven_first_and_claimed_ones_wait() -> None:
     queue.ask(Release(first))
     queue.redrive_due(1)
     assert RedriveRequested in map(type, queue.lives[first])
+
+
+def test_what_was_overtaken_changes_nothing() -> None:
+    queue = Queue()
+    queue.park("fixed", 0)
+    (entry,) = queue.open.values()
+
+    assert redrive(entry, queue.setting) == ()
+    assert refused(entry, "too late", queue.setting) == ()
+    queue.now_us = 20 * SECOND
+    queue.redrive_due(1)
+    (entry,) = queue.open.values()
+    assert cancel(entry, "too late", queue.setting) == ()
+    assert admit(entry, queue.setting) == ()
 
 
 def test_a_full_queue_evicts_its_oldest_visibly() -> None:

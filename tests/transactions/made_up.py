@@ -1,7 +1,7 @@
 """A made-up resource and its steps, for tests of the coordinator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -169,7 +169,7 @@ async def house(
     *,
     limits: Limits = LIMITS,
     clock: ManualClock | None = None,
-) -> AsyncIterator[House]:
+) -> AsyncGenerator[House, None]:
     clock = clock or ManualClock()
     steps = Steps([MadeUp(world)])
     async with ActorSystem(log=log, clock=clock, seed=1) as system:

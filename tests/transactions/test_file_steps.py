@@ -295,3 +295,12 @@ async def test_only_steps_that_say_so_can_be_asked(disk: Disk) -> None:
     answer = await disk.move.query(Move("f", "g"), Moved(1), call())
 
     assert answer.found == "unknown"
+
+
+async def test_closing_a_fence_waits_for_the_effect_that_is_being_made() -> None:
+    fence = Fence("k")
+    with fence.held():
+        assert not fence.close_at_once()
+    assert fence.close_at_once()
+    with pytest.raises(FencedError), fence.held():
+        pytest.fail("it is closed")

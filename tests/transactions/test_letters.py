@@ -1,6 +1,6 @@
 """Stuck transactions and the dead letters that stand for them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.asyncio
 
 
 @asynccontextmanager
-async def a_log(kind: str, folder: Path) -> AsyncIterator[EventLog]:
+async def a_log(kind: str, folder: Path) -> AsyncGenerator[EventLog, None]:
     if kind == "memory":
         yield MemoryLog(vocabulary())
     else:
@@ -36,7 +36,7 @@ async def a_log(kind: str, folder: Path) -> AsyncIterator[EventLog]:
 
 
 @asynccontextmanager
-async def house(log: EventLog, world: World) -> AsyncIterator[House]:
+async def house(log: EventLog, world: World) -> AsyncGenerator[House, None]:
     clock = ManualClock()
     steps = Steps([MadeUp(world)])
     async with ActorSystem(log=log, clock=clock, seed=1) as system:

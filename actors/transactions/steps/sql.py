@@ -1,7 +1,7 @@
 """Steps in an SQLite database, fenced and made once inside its own transactions."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -40,7 +40,7 @@ class Database:
         self._connection: sqlite3.Connection | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
         """Open a transaction that is committed at the end, or rolled back."""
         with self._lock:
             connection = self._connected()
