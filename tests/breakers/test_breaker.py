@@ -11,7 +11,7 @@ from dramaturg.actors.breakers import (
     PermitUsedError,
     ReasonMissingError,
 )
-from dramaturg.actors.retries import TransientError
+from dramaturg.actors.retries import Retrying, RetryPolicy, TransientError
 
 from .clock import Hands, run
 
@@ -531,3 +531,34 @@ def test_settings_under_which_the_window_is_over_a_limit_open_it_at_the_next_cal
     run(guard.call(dependency.fetch))
 
     assert phase(guard) == "open"
+
+
+@pytest.mark.asyncio
+async def test_a_limit_of_time_outside_the_breaker_says_nothing_about_it() -> None:
+    guard = breaker(Hands())
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await guard.call(asyncio.Event().wait)
+
+    found = guard.statistics()
+    assert (found.failures, found.neutral) == (0, 1)
+
+
+@pytest.mark.asyncio
+async def test_retries_inside_a_fallback_wait_for_the_breaker_before_it_answers() -> (
+    None
+):
+    hands, dependency = Hands(), Dependency()
+    guard = breaker(hands)
+    await guard.hold_open("maintenance", for_s=5)
+
+    async def sleep(seconds: float) -> None:
+        hands.pass_s(seconds)
+
+    policy = RetryPolicy(jitter=False)
+    fetch = Retrying(policy, sleep=sleep, clock=hands.clock)(guard(dependency.fetch))
+    answering_at_once = guard.wrap(dependency.fetch, fallback=lambda _: -1)
+
+    assert await answering_at_once() == -1
+    assert await fetch() == 1
