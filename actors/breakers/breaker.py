@@ -30,7 +30,7 @@ STARTS_MAX = 3
 """How often a call waits for the state to be read from the log."""
 
 
-def _wall_us() -> int:
+def _system_wall_us() -> int:
     return time.time_ns() // 1000
 
 
@@ -64,7 +64,7 @@ class Breaker(Steering):
         outcomes: Outcomes | None = None,
         recorder: Recorder | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wall_us: Callable[[], int] = _wall_us,
+        wall_us: Callable[[], int] = _system_wall_us,
         draw: Callable[[], float] = random.random,
         boot: str | None = None,
     ) -> None:
