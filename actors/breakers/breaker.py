@@ -151,8 +151,8 @@ class Breaker(Steering):
                 return result
             if generation.clocked:
                 now_s = clock()
-                if now_s >= generation.turn_s or now_s - started_s > generation.slow_s:
-                    slow = now_s - started_s > generation.slow_s
+                slow = generation.timed and now_s - started_s > generation.slow_s
+                if slow or now_s >= generation.turn_s:
                     machine.record(generation, self.now(now_s), slow=slow)
                     return result
             seq = generation.seq + 1

@@ -50,7 +50,7 @@ def test_plain_data_starts_from_a_preset() -> None:
         ({"slow_rate": 0.5}, "slow_rate needs slow_call_s"),
         ({"window": "count", "window_calls": 10}, "holds no more than 10 calls"),
         ({"window": "hourly"}, "hourly"),
-        ({"treshold": 5}, "no setting 'treshold'; there are window"),
+        ({"failure_rates": 5}, "no setting 'failure_rates'; there are window"),
         ({"preset": "brave"}, "no preset 'brave'; there are default, classic"),
     ],
 )
