@@ -14,6 +14,7 @@ from .decisions import Items
 from .effects import ItemEffects
 from .item import FOLD, Item
 from .messages import (
+    AbortAttempt,
     AskForRoom,
     AttemptLost,
     CheckAttempt,
@@ -52,6 +53,11 @@ class PipelineActor(ItemEffects):
     def changed(self, stream: str, before: Item | None, after: Item | None) -> None:
         """Keep the board, and wake those who may go on."""
         board = self.board
+        if before and after and before.phase == after.phase == "running":
+            board.moved(before.stage, after.stage)  # nearly every step ends here
+            if board.queued:
+                self.fill_soon()
+            return
         board.changed(stream, before, after)
         if not self._is_up:
             return
@@ -86,6 +92,8 @@ class PipelineActor(ItemEffects):
             else:
                 about = (item.stage, item.attempt, item.undoing, item.redrives)
                 worker.tell(CheckAttempt(stream, *about), origin=origin(item))
+                if item.back and not item.undoing:
+                    worker.tell(AbortAttempt(stream), origin=origin(item))
             return
         self.wake_when_due(stream, item, overdue=True)
         if wishes.waits_for_room(item) or rollback.owes_question(item, self.moment()):

@@ -82,14 +82,6 @@ class Board:
 
     def changed(self, stream: str, before: Item | None, after: Item | None) -> None:
         """Take note that an item was opened, has changed or has ended."""
-        if (
-            before is not None
-            and after is not None
-            and before.phase == after.phase == "running"
-        ):
-            self._running[before.stage] -= 1
-            self._running[after.stage] = self._running.get(after.stage, 0) + 1
-            return
         if before is not None and before.phase not in CLOSED:
             self.places[before.place] -= 1
             self.open -= 1
@@ -111,6 +103,11 @@ class Board:
                 self._leave(stream)
         else:
             self._idle(stream, after)
+
+    def moved(self, before: str, after: str) -> None:
+        """Take note that an item went from one running stage to another, or the same."""
+        self._running[before] -= 1
+        self._running[after] = self._running.get(after, 0) + 1
 
     def wake(self, stream: str, item: Item) -> None:
         """Line up an item whose time has come."""

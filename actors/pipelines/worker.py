@@ -39,7 +39,16 @@ Why = Literal["", "timeout", "aborted"]
 class Attempt:
     """An attempt under way: what it is about, and why it is being stopped."""
 
-    __slots__ = ("about", "percent", "reported_s", "run", "running", "since_s", "why")
+    __slots__ = (
+        "about",
+        "is_over",
+        "percent",
+        "reported_s",
+        "run",
+        "running",
+        "since_s",
+        "why",
+    )
 
     def __init__(self, run: RunAttempt, since_s: float) -> None:
         self.run = run
@@ -50,6 +59,8 @@ class Attempt:
         self.running: Running | None = None
         self.why: Why = ""
         """Why it is being stopped; empty: it is not."""
+        self.is_over = False
+        """Whether it has failed, and that is to be judged in a turn of its own."""
         self.reported_s = float("-inf")
         self.percent = 0
         """Progress that is not reported yet; 0: none."""
@@ -136,7 +147,7 @@ class StageWorker(Actor):
         self._sweeps = False
         late_s = self.ctx.now_s - self._stage.timeout_s
         for attempt in tuple(self._attempts.values()):
-            if not attempt.why and attempt.since_s <= late_s:
+            if attempt.since_s <= late_s:
                 self._stop(attempt, "timeout")
         self._watch_time()
 
@@ -151,14 +162,21 @@ class StageWorker(Actor):
         """Call the stage's function and report its success, or why it was stopped."""
         has_ended = False
         try:
-            raw = self._encoded(await self._call(attempt))
+            data = encode(await self._call(attempt))
+            if len(data) > RESULT_BYTES_MAX:
+                stage = self._stage.name
+                raise ResultTooLargeError(stage, len(data), RESULT_BYTES_MAX)
             has_ended = True
         finally:
-            if attempt.why and not has_ended:
-                self._stopped(attempt)
-        self._end(attempt)
-        took_us = self._took_us(attempt)
-        self._report(StageSucceeded(*attempt.about, result=raw, took_us=took_us))
+            if not has_ended:
+                attempt.is_over = True
+                if attempt.why:
+                    self._stopped(attempt)
+        del self._attempts[attempt.about[0]]
+        raw, took_us = msgspec.Raw(data), self._took_us(attempt)
+        self._crew.pipeline.tell(
+            StageSucceeded(*attempt.about, result=raw, took_us=took_us),
+        )
 
     def _call(self, attempt: Attempt) -> Awaitable[Any]:
         """Call the function, behind its breaker if it has one."""
@@ -196,15 +214,9 @@ class StageWorker(Actor):
                 raise self._too_long() from None
             raise
 
-    def _encoded(self, result: object) -> msgspec.Raw:
-        data = encode(result)
-        if len(data) > RESULT_BYTES_MAX:
-            raise ResultTooLargeError(self._stage.name, len(data), RESULT_BYTES_MAX)
-        return msgspec.Raw(data)
-
     def _stop(self, attempt: Attempt, why: Why) -> None:
         """Cancel an attempt; its end is reported when it comes."""
-        if not attempt.why and attempt.running is not None:
+        if not (attempt.why or attempt.is_over) and attempt.running is not None:
             attempt.why = why
             attempt.running.cancel()
 
@@ -266,7 +278,7 @@ class StageWorker(Actor):
         if self._sweeps:
             return
         for attempt in self._attempts.values():
-            if not attempt.why:
+            if not (attempt.why or attempt.is_over):
                 due_s = attempt.since_s + self._stage.timeout_s
                 after_s = max(0.0, due_s - self.ctx.now_s)
                 self.ctx.timers.once("sweep", after_s, Sweep())

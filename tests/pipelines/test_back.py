@@ -9,6 +9,7 @@ import pytest
 from dramaturg.actors.breakers import BreakerOpenError
 from dramaturg.actors.dead_letters.messages import Adopt, HasRoom, TakeBack
 from dramaturg.actors.pipelines import ItemNotOpenError, ItemStateError, Stage, Work
+from dramaturg.actors.pipelines.actor import PipelineActor
 from dramaturg.actors.retries import InvalidInputError, RetryPolicy
 from dramaturg.actors.runtime import Actor, ActorStoppedError, ChildSpec, handles
 from dramaturg.events.dead_letters import Parked
@@ -193,6 +194,26 @@ async def test_a_cancelled_attempt_that_fails_is_not_made_again() -> None:
         await s.start(pipeline(Stage("read", fails)))
         item = await s.submit()
         await s.running.cancel(item, "unwanted")
+
+        assert (await s.running.result(item)).place == "cancelled"
+
+
+@pytest.mark.asyncio
+async def test_an_attempt_that_fails_as_it_is_stopped_is_reported() -> None:
+    """Start and stop reach the worker in one turn, and the function fails at once."""
+    async with stand() as s:
+        await s.start(pipeline(Stage("read", Actions(ConnectionError()))))
+        s.log.hold()
+        submitting = asyncio.create_task(s.running.submit())
+        await s.system.settled()
+        items = s.system.cell("/pipelines/letters/items").actor
+        assert isinstance(items, PipelineActor)
+        (stream,) = items.states
+        item = stream.rpartition("/")[2]
+        cancelling = asyncio.create_task(s.running.cancel(item, "unwanted"))
+        await s.system.settled()
+        s.log.release()
+        await asyncio.gather(submitting, cancelling)
 
         assert (await s.running.result(item)).place == "cancelled"
 

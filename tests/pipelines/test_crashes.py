@@ -238,6 +238,27 @@ async def test_while_the_log_is_down_attempts_go_on(ends: str) -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_cancelled_attempt_is_stopped_even_if_the_log_failed_meanwhile() -> (
+    None
+):
+    async with stand() as s:
+        read = Actions(HANG)
+        await s.start(pipeline(Stage("read", read)))
+        item = await s.submit()
+        s.log.hold()
+        cancelling = asyncio.create_task(s.running.cancel(item, "unwanted"))
+        await s.system.settled()
+        s.log.fail(unknown=True, written=True)
+        s.log.recover()
+        s.log.release()
+        with pytest.raises(LogUnavailableError):
+            await cancelling
+        ended = await s.running.result(item)
+
+        assert (ended.place, read.attempts) == ("cancelled", [1])
+
+
+@pytest.mark.asyncio
 async def test_an_attempt_that_never_reached_its_worker_is_counted_and_made_again() -> (
     None
 ):
