@@ -117,7 +117,7 @@ async def _come_up(cell: Cell, change: Change) -> None:
         cell.state = "stopping"
         if cell.children is not None:
             await cell.children.stop_all()
-        _clear(cell, error)
+        _clear(cell, error, for_good=False)
         cell.state = "down"
         raise
     cell.state = "running"
@@ -245,7 +245,7 @@ async def _go_down(
             _log.error(
                 "actor.hook_failed", actor=cell.path, hook=hook, **described(failure)
             )
-    _clear(cell, error)
+    _clear(cell, error, for_good=for_good)
     if journal is not None and for_good:
         await limited(cell, journal.close(), cell.spec.shutdown_s)
         journal.abandon()
@@ -277,7 +277,7 @@ async def _end_handler(cell: Cell) -> None:
             cell.crashed(HandlerCancelledError(f"{cell.path} was abandoned"))
 
 
-def _clear(cell: Cell, error: BaseException | None) -> None:
+def _clear(cell: Cell, error: BaseException | None, *, for_good: bool) -> None:
     """End what belongs to this instance."""
     if cell.timers is not None:
         cell.timers.cancel_all()
@@ -289,7 +289,7 @@ def _clear(cell: Cell, error: BaseException | None) -> None:
         )
     if cell.context is not None:
         cell.context.refuse_owed()
-    watching.forget_all(cell)
+    watching.forget_all(cell, for_good=for_good)
     stash.put_back(cell)
     cell.actor = None
 

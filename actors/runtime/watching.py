@@ -86,10 +86,13 @@ def forget(watcher: "Cell", key: Hashable) -> None:
         other.watchers.pop(key, None)
 
 
-def forget_all(watcher: "Cell") -> None:
-    """Take all watches and links back: they belonged to an instance that has ended."""
+def forget_all(watcher: "Cell", *, for_good: bool) -> None:
+    """Take all watches and links back: they belonged to an instance that has ended.
+
+    Before an end for good the other ends of links stay, to be told of it.
+    """
     for key, other in tuple((watcher.watching or {}).items()):
         forget(watcher, key)
-        if isinstance(key, tuple) and key[0] == "link":
+        if not for_good and isinstance(key, tuple) and key[0] == "link":
             forget(other, ("link", other, watcher))
     watcher.watching = None
