@@ -110,7 +110,8 @@ class EntityKind:
                     shutdown_s=self._shutdown_s,
                 ),
             )
-            lifecycle.go(cell, self._activate(cell))
+            made = cell  # started in a turn of its own, with its first message waiting
+            cell.signal(lambda: lifecycle.go(made, self._activate(made)))
             self._quiet[cell] = Quiet(cell)
             if self._alarm is None:
                 self._alarm = self._clock.call_later(self._interval_s, self._sweep)

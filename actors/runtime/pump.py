@@ -180,7 +180,7 @@ class Pump:
         turn: Iterable[Item]
         if batch is not None:
             turn = islice(batch, MESSAGES_MAX)
-            count = MESSAGES_MAX
+            count = length_hint(batch)
         elif len(box) == 1:
             turn = (box.pop(),)
             count = 1
@@ -189,7 +189,7 @@ class Pump:
             cell.box = []
             cell.room = cell.mailbox.capacity - len(box)
             turn = islice(batch, MESSAGES_MAX)
-            count = min(MESSAGES_MAX, len(box))
+            count = len(box)
         actor = cell.actor
         item: Any = None
         self.current = cell
@@ -207,6 +207,8 @@ class Pump:
             cell.fail(error, item[0] if item.__class__ is tuple else item)
             self.origin = cell.origin = None
         self.current = None
+        if batch is not None:
+            count = min(MESSAGES_MAX, count - length_hint(batch))
         cell.handled += count
         self._leave(cell)
         return count
