@@ -18,6 +18,7 @@ from dramaturg.events.log import (
     LogDamagedError,
     LogFormatError,
     LogNotFoundError,
+    LogUnreadableError,
     Recorded,
     Snapshot,
     StreamHead,
@@ -164,6 +165,11 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     for path in (text, other, empty):
         with pytest.raises(LogFormatError, match=path.name):
             LogReader(path, REGISTRY)
+
+
+def test_a_folder_is_no_log(tmp_path: Path) -> None:
+    with pytest.raises(LogUnreadableError, match="cannot be read"):
+        LogReader(tmp_path, REGISTRY)
 
 
 def test_a_log_from_the_future_is_refused(path: Path) -> None:

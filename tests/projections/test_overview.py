@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dramaturg.actors.dead_letters.entry import Entry
+from dramaturg.actors.pipelines.control import Control
 from dramaturg.actors.pipelines.item import ENDS
 from dramaturg.actors.pipelines.plan import Plan
 from dramaturg.actors.transactions.transaction import Transaction
@@ -16,6 +17,7 @@ from dramaturg.events import Event, UnknownEvent, breaker, dead_letters, pipelin
 from dramaturg.events import transactions as tx
 from dramaturg.events.log import Reader
 from dramaturg.projections import OVERVIEW, Overview, Runner, Timeline, standard_folds
+from dramaturg.projections.pipelines import PipelineView
 
 from ..pipelines.test_item_laws import MOVES, PLANS, Step, live
 
@@ -135,6 +137,47 @@ def test_a_stage_counts_what_happened_and_shows_what_happens(play: Play) -> None
     assert view.at("done") == 0
     assert b"very" not in msgspec.json.encode(overview)
     assert (overview.position, overview.committed_us) == (10, 100)
+
+
+def test_an_item_that_is_undone_stuck_and_redriven_is_followed(play: Play) -> None:
+    stages = (
+        pipelines.StageDeclared("extract", 4, 1, 3, compensates=True),
+        pipelines.StageDeclared("graph", 1, 1, 3),
+    )
+    item = "item/documents/1"
+    declaration = pipelines.PipelineDeclared(stages=stages, in_flight_max=9)
+    history: list[tuple[Event, str, str]] = [
+        (pipelines.ItemSubmitted("documents", starts="extract"), "running", "extract"),
+        (pipelines.StageDone("extract", starts="graph"), "running", "graph"),
+        (pipelines.RollbackStarted("graph", 3, FAILURE), "waiting", "graph"),
+        (pipelines.CompensationStarted("graph", 1), "undoing", "graph"),
+        (pipelines.StageCompensated("graph"), "waiting", "extract"),
+        (pipelines.CompensationStarted("extract", 1), "undoing", "extract"),
+        (pipelines.CompensationPutOff("extract", 1, 9, "b"), "retrying", "extract"),
+        (pipelines.CompensationStarted("extract", 1), "undoing", "extract"),
+        (pipelines.Stuck("extract", 1, FAILURE), "stuck", "extract"),
+        (pipelines.StuckResolved("skip", "by hand"), "waiting", ""),
+        (pipelines.GaveUp("graph", 3, FAILURE, "dead-letter/documents/1"), "", ""),
+        (pipelines.Redriven("dead-letter/documents/1", PAYLOAD), "waiting", "extract"),
+        (pipelines.Paused("look"), "waiting", "extract"),
+    ]
+    played: list[Played] = [("pipeline/documents", declaration)]
+    view = PipelineView(Control("pipeline/documents"))
+    for event, column, at in history:
+        played.append((item, event))
+
+        view = seen(play(played)).items.pipelines["documents"]
+
+        now = {
+            (name, what): number
+            for name, stage in view.stages.items()
+            for what, number in msgspec.structs.asdict(stage).items()
+            if what in {"waiting", "running", "undoing", "retrying", "stuck"} and number
+        }
+        assert now == ({(at, column): 1} if at else {}), event
+    assert view.at("paused") == view.in_flight == view.redriven == 1
+    assert view.stages["graph"].failed == 1
+    assert b"very" not in msgspec.json.encode(seen(play(played)))
 
 
 def parked(fingerprint: str) -> dead_letters.Parked:
