@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dramaturg.actors.pipelines import attempts, rollback, wishes
@@ -168,6 +168,7 @@ def stored(event: Event) -> Event:
     return read
 
 
+@settings(deadline=None)
 @given(PLANS, MOVES)
 def test_replay_gives_the_state_that_was_lived_through(
     plan: Plan,
@@ -182,6 +183,7 @@ def test_replay_gives_the_state_that_was_lived_through(
     assert msgspec.json.decode(snapshot, type=FOLD.state) == item
 
 
+@settings(deadline=None)
 @given(PLANS, MOVES)
 def test_an_item_is_in_exactly_one_place_and_never_leaves_an_end(
     plan: Plan,
@@ -200,6 +202,7 @@ def test_an_item_is_in_exactly_one_place_and_never_leaves_an_end(
         assert (item.place == "running") <= bool(item.stage and item.attempt)
 
 
+@settings(deadline=None)
 @given(PLANS, MOVES)
 def test_attempts_stay_within_the_limit_and_put_off_ones_are_not_used_up(  # noqa: C901 - a clause per event
     plan: Plan,
@@ -236,6 +239,7 @@ def test_attempts_stay_within_the_limit_and_put_off_ones_are_not_used_up(  # noq
             assert undoing.get(each.name, 0) <= each.undo_attempts_max
 
 
+@settings(deadline=None)
 @given(PLANS, MOVES)
 def test_stages_are_undone_in_the_reverse_of_their_order_and_all_before_the_end(
     plan: Plan,
@@ -258,6 +262,7 @@ def test_stages_are_undone_in_the_reverse_of_their_order_and_all_before_the_end(
         assert set(done) == set(item.results)
 
 
+@settings(deadline=None)
 @given(PLANS, st.lists(st.sampled_from(STEPS), max_size=60))
 def test_with_room_everywhere_a_done_item_has_the_results_of_all_stages(
     plan: Plan,

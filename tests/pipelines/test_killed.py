@@ -8,6 +8,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from dramaturg.actors.pipelines import FOLD
 from dramaturg.events import Event
 from dramaturg.events.log.reader import LogReader
@@ -31,6 +33,7 @@ def run(log: Path, kill_after: int) -> tuple[int, set[str]]:
     return done.returncode, set(done.stdout.split())
 
 
+@pytest.mark.timeout(180)
 def test_a_killed_pipeline_finishes_every_acknowledged_item_once(
     tmp_path: Path,
 ) -> None:
