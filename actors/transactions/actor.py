@@ -28,6 +28,7 @@ from ..runtime import (
     handles,
 )
 from .desk import Desk, States
+from .fence import Fences
 from .limits import Limits
 from .messages import (
     AwaitEnd,
@@ -61,12 +62,12 @@ class CoordinatorActor(StreamOwner[Transaction]):
     Its decisions are those of `deciding`; an effect is started once the event that
     announces it is durable, runs beside the mailbox, and reports back as news.
     `letters` is the actor of the dead letter queue `queue`, where the stuck are
-    parked for somebody to see.
+    parked for somebody to see; `fences` are handed on from one instance to the next.
     """
 
     fold = FOLD
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it is made of
         self,
         name: str,
         steps: Steps,
@@ -74,12 +75,14 @@ class CoordinatorActor(StreamOwner[Transaction]):
         *,
         letters: Ref | None = None,
         queue: str = "",
+        fences: Fences | None = None,
     ) -> None:
         queue = queue if letters is not None else ""
         self._desk = Desk(name, limits or Limits(), queue)
         self.prefix = self._desk.prefix
         self._steps = steps
         self._letters = letters
+        self._fences = fences or Fences()
         self._keys: dict[str, str] = {}
         self._waiting: dict[str, list[Later]] = {}
         self._stuck: dict[str, Outcome] = {}
@@ -89,7 +92,7 @@ class CoordinatorActor(StreamOwner[Transaction]):
 
     async def starting(self) -> None:
         """Have nothing under way yet."""
-        self._works = Works(self.ctx, self._steps)
+        self._works = Works(self.ctx, self._steps, self._fences)
 
     # Decisions
 

@@ -1,6 +1,7 @@
 """The coordinator as its callers know it: run a transaction and hear how it ended."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from ...events.log import EventLog, KeyTakenError, LogUnavailableError, Recorded
 from ..runtime import ActorFailedError, ActorStoppedError, ChildSpec, Ref
 from .actor import CoordinatorActor
 from .errors import TransactionNotFoundError
+from .fence import Fences
 from .limits import Limits
 from .messages import (
     AwaitEnd,
@@ -68,10 +70,15 @@ class Coordinator:
         `letters` is the actor of the dead letter queue `queue`, in which the stuck
         are parked; without it they are only stuck.
         """
-
-        def factory() -> CoordinatorActor:
-            return CoordinatorActor(name, steps, limits, letters=letters, queue=queue)
-
+        factory = partial(
+            CoordinatorActor,
+            name,
+            steps,
+            limits,
+            letters=letters,
+            queue=queue,
+            fences=Fences(),
+        )
         return ChildSpec(id=name, factory=factory)
 
     async def begin(self, transaction: Transaction) -> str:

@@ -42,3 +42,26 @@ class Fence:
         self._closed = True
         self._lock.release()
         return True
+
+
+class Fences:
+    """The fences of one coordinator's steps, by transaction and number.
+
+    They outlive the coordinator's actor: when that is restarted, threads that its
+    predecessor started may still be alive.
+    """
+
+    def __init__(self) -> None:
+        self._fences: dict[str, dict[int, Fence]] = {}
+
+    def of(self, transaction: str, step: int) -> Fence:
+        """Return the fence of a step, always the same one."""
+        fences = self._fences.setdefault(transaction, {})
+        if step not in fences:
+            fences[step] = Fence(f"{transaction}#{step}")
+        return fences[step]
+
+    def drop(self, transaction: str) -> None:
+        """Close and forget the fences of a transaction that has ended."""
+        for fence in self._fences.pop(transaction, {}).values():
+            fence.close_at_once()

@@ -7,7 +7,7 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from ..runtime import ActorContext, Message, Running
-from .fence import Fence
+from .fence import Fence, Fences
 from .messages import Report, TidyFailed, TookTooLong
 from .news import Answered, AnyNews, Failed, Prepared, Succeeded, UndoFailed, Undone
 from .step import AnyStep, Call, Steps
@@ -32,12 +32,12 @@ class Works:
     restart of the same step is told from the one that is waited for.
     """
 
-    def __init__(self, ctx: ActorContext, steps: Steps) -> None:
+    def __init__(self, ctx: ActorContext, steps: Steps, fences: Fences) -> None:
         self._ctx = ctx
         self._steps = steps
+        self._fences = fences
         self._works: dict[int, Work] = {}
         self._of_step: dict[tuple[str, int], int] = {}
-        self._fences: dict[tuple[str, int], Fence] = {}
         self._last = 0
 
     def running(self, stream: str) -> frozenset[int]:
@@ -72,8 +72,7 @@ class Works:
     def forget(self, state: Transaction) -> None:
         """Drop what is known of an ended transaction."""
         self.cancel(state.stream)
-        for number in range(len(state.steps)):
-            self._fences.pop((state.stream, number), None)
+        self._fences.drop(state.stream)
 
     def prepare(self, state: Transaction, number: int) -> None:
         """Find out how a step would be taken back."""
@@ -143,7 +142,7 @@ class Works:
         one = state.steps[number]
         step = self._steps[one.plan.name]
         args = msgspec.json.decode(one.plan.args, type=step.arguments)
-        call = self._call(state, number, one.attempts)
+        call = Call(state.stream, number, one.attempts, Fence(state.stream))
         await step.tidy(args, _undo(step, one.undo), call)
 
     def _start(
@@ -177,10 +176,7 @@ class Works:
         one.running = self._ctx.run(guarded(), then=then, failed=broken)
 
     def _call(self, state: Transaction, number: int, attempt: int) -> Call:
-        place = (state.stream, number)
-        fence = self._fences.get(place)
-        if fence is None:
-            fence = self._fences[place] = Fence(f"{state.stream}#{number}")
+        fence = self._fences.of(state.stream, number)
         results = tuple(step.result for step in state.steps)
         return Call(state.stream, number, attempt, fence, results)
 

@@ -14,7 +14,8 @@ from dramaturg.actors.transactions.limits import Limits
 from dramaturg.actors.transactions.messages import Outcome
 from dramaturg.actors.transactions.news import Answered
 from dramaturg.actors.transactions.step import Call, Do, Step, Steps
-from dramaturg.events.log import EventLog
+from dramaturg.events.dead_letters import Noted
+from dramaturg.events.log import EventLog, StreamAppend
 
 NULL = msgspec.Raw(b"null")
 
@@ -39,7 +40,7 @@ class World:
         self.gates: dict[str, asyncio.Event] = {}
         self.reached: dict[str, asyncio.Event] = {}
         self.tidied: list[str] = []
-        self.ignores_the_fence = False
+        self.calls: list[Call] = []
 
     @property
     def there(self) -> list[str]:
@@ -88,6 +89,7 @@ class MadeUp(Step[Args, Undo]):
 
     async def run(self, args: Args, undo: Undo, call: Call) -> msgspec.Raw:
         assert undo.what == args.what
+        self._world.calls.append(call)
         await self._world.pass_by(f"run {args.what}")
         self._world.apply(call.key, args.what)
         return msgspec.Raw(msgspec.json.encode(args.what.upper()))
@@ -136,6 +138,7 @@ class House:
         self.log = log
         self.system = system
         self.clock = clock
+        self._notes = 0
         self.coordinator: Coordinator
         self.ref: Ref
 
@@ -145,12 +148,25 @@ class House:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Let actors and time go on until something holds."""
         for _ in range(2000):
-            await self.system.settled()
+            await self.settle()
             if holds():
                 return
             if self.clock.next_s is not None:
                 self.clock.advance(min(self.clock.next_s, 1.0))
         raise AssertionError("it never came to hold")
+
+    async def settle(self) -> None:
+        """Wait until all that was decided is durable and nothing is left to do.
+
+        A real disk takes real time, in which the clock of the test must stand: an
+        append of its own tells when those before it are done.
+        """
+        for _ in range(3):
+            await self.system.settled()
+            note = (Noted(text="", by="test", at_us=0),)
+            await self.log.append([StreamAppend("probe/1", self._notes, note)])
+            self._notes += 1
+        await self.system.settled()
 
     async def run(self, wanted: Transaction) -> Outcome:
         """Run a transaction, letting time pass as long as that takes."""

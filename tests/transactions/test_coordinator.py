@@ -7,6 +7,7 @@ import pytest
 
 from dramaturg.actors.dead_letters.messages import HasRoom, TakeBack
 from dramaturg.actors.transactions.errors import (
+    FencedError,
     TransactionFailedError,
     TransactionNotFoundError,
     TransactionRefusedError,
@@ -243,6 +244,18 @@ async def test_a_caller_waits_through_a_restart_of_the_actor() -> None:
         await one.until(waiting.done)
 
         assert (await waiting).end == "rolled_back"
+        (call,) = world.calls
+        with pytest.raises(FencedError), call.fence.held():
+            pytest.fail("a thread of the first life makes its effect now")
+
+
+async def test_what_ends_well_lets_no_late_attempt_through_either() -> None:
+    world = World()
+    async with house(new_log(), world) as one:
+        assert (await one.run(transaction("a"))).committed
+        (call,) = world.calls
+        with pytest.raises(FencedError), call.fence.held():
+            pytest.fail("an attempt that was given up makes its effect now")
 
 
 async def test_a_caller_waits_through_a_failure_of_the_log() -> None:
