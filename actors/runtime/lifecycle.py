@@ -54,7 +54,8 @@ async def limited(cell: Cell, coro: Coroutine[Any, Any, T], limit_s: float) -> b
     worker = cell.pump.steps.begin(coro, errand, None)
     if worker is None:
         if errand.error is not None:
-            future.cancelled() or future.exception()
+            if not future.cancelled():
+                future.exception()  # it is raised here
             raise errand.error
         return True
     for act in (worker.cancel, worker.abandon):

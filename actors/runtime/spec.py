@@ -30,7 +30,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Mailbox = Mailbox()
     backoff: Backoff | None = None
     """How long it stays down after a failure; None: restarted at once."""
-    directives: Directives = msgspec.field(default_factory=dict)
+    directives: Directives = {}
     """What to do instead of a restart, by class of exception."""
     crashes_max: int = 1
     """How often a told message may crash the actor before it becomes a dead message;

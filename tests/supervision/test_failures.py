@@ -210,16 +210,18 @@ async def test_a_start_that_defies_its_cancellation_is_abandoned() -> None:
 # In a handler
 
 
+class Failing(Ask[int]):
+    pass
+
+
+class Child(Frail):
+    @handles
+    def failing(self, message: Failing) -> int:
+        raise KeyError(message)
+
+
 @pytest.mark.asyncio
 async def test_the_asker_gets_the_error_and_the_actor_is_restarted() -> None:
-    class Failing(Ask[int]):
-        pass
-
-    class Child(Frail):
-        @handles
-        def failing(self, message: Ask) -> int:  # type: ignore[type-arg]  # any ask
-            raise KeyError(message)
-
     restarted: list[ActorRestarted] = []
     failed: list[ActorFailed] = []
 
