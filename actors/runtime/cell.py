@@ -209,21 +209,22 @@ class Cell(Inbox):
 
     # The outcome of a handler
 
-    def answer(self, result: object) -> None:
+    def answer(self, result: object, message: Message) -> None:
         """Answer the ask at work, unless its reply was taken or nobody waits."""
         reply, self.reply = self.reply, None
-        if reply is not None:
-            if reply.done():
-                if self.message is not None:
-                    self.pump.dead(self, self.message, "late_reply")
-            else:
-                reply.set_result(result)
+        if reply is None:
+            return
+        if reply.done():
+            self.pump.dead(self, message, "late_reply")
+        else:
+            reply.set_result(result)
 
     def settled(self, result: object) -> None:
         """Take the result of a suspended handler: the worker's call."""
         if self.job is not None:
             self.pump.overdue.take(self)
-        self.answer(result)
+        if self.message is not None:
+            self.answer(result, self.message)
         self._ended()
 
     def crashed(self, error: BaseException) -> None:

@@ -172,13 +172,10 @@ class Journal(ABC):
         """Answer a decision without events: at once, or after those before it."""
         cell = self._cell
         if not self._outbox.entries:
-            cell.answer(answer)
+            cell.answer(answer, command)
             return
         reply, cell.reply = cell.reply, None
-        if reply is not None:
-            self._outbox.entries.append(
-                Entry(self, command, reply, cell.origin, answer)
-            )
+        self._outbox.entries.append(Entry(self, command, reply, cell.origin, answer))
 
     def refuse(self, command: Message, error: Exception) -> None:
         """Refuse a command, after the decisions before it are durable."""

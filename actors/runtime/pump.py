@@ -222,7 +222,7 @@ class Pump:
         if result.__class__ is CoroutineType:
             self._step(cell, result, message)
         elif cell.reply is not None:
-            cell.answer(result)
+            cell.answer(result, message)
         if origin is not None:
             self.origin = None
             if not cell.gate & BUSY:
@@ -252,7 +252,7 @@ class Pump:
             if result.__class__ is CoroutineType:
                 self._step(cell, result, message)
             elif cell.reply is not None:
-                cell.answer(result)
+                cell.answer(result, message)
         except Exception as error:  # noqa: BLE001 - the supervisor's business
             cell.fail(error, message)
         finally:

@@ -95,10 +95,15 @@ class ActorSystem:
         await group.__aenter__()
         pump.steps = Steps(pump, group, eager=self._eager)
         pump.steps.grow(WORKERS)
+        try:
+            while len(pump.steps.idle) < WORKERS:  # noqa: ASYNC110 - a turn or two
+                await asyncio.sleep(0)
+        except BaseException as error:  # cancelled before it was up
+            group.cancel_scope.cancel()
+            await group.__aexit__(type(error), error, error.__traceback__)
+            raise
         self._body = anyio.CancelScope()
         self._body.__enter__()
-        while len(pump.steps.idle) < WORKERS:  # noqa: ASYNC110 - a turn or two
-            await asyncio.sleep(0)
         spec = ChildSpec(id=self.name, factory=Actor)
         self._root = root = Cell(pump, spec, None, "/")
         root.context = ActorContext(root, self)
