@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 import structlog
-from anyio.abc import TaskGroup
 
 from . import lifecycle, parting, watching
 from .actor import Actor
@@ -29,16 +28,13 @@ from .pump import Pump
 from .refs import Ref
 from .registry import NameRegistry
 from .spec import AnySpec, ChildSpec
-from .steps import Steps
+from .workforce import Workforce
 
 if TYPE_CHECKING:
     from ...events.log import EventLog
     from .journal import Journal
 
 _log = structlog.get_logger(__name__)
-
-WORKERS: int = 4
-"""Workers parked from the start."""
 
 _QUIET_TURNS = 5
 """So many turns of the loop without a turn of an actor mean that all is settled."""
@@ -78,30 +74,21 @@ class ActorSystem:
         """Of the event-sourced actors that are up."""
         self._off: list[Callable[[], None]] = []
         self._eager = eager
-        self._group: TaskGroup | None = None
+        self._workforce: Workforce | None = None
         self._body: anyio.CancelScope | None = None
         self._root: Cell | None = None
         self._error: BaseException | None = None
 
     async def __aenter__(self) -> Self:
         """Start the pump and its workers."""
-        if self._group is not None:
+        if self._workforce is not None:
             raise SystemClosedError(f"{self.name} was entered before: make another")
         loop = asyncio.get_running_loop()
         pump = Pump(loop, self.clock, self.dead_messages, self._on_failure)
         pump.asks = Asks(pump, self.clock)
         pump.supervise_root = Root(self)
-        self._group = group = anyio.create_task_group()
-        await group.__aenter__()
-        pump.steps = Steps(pump, group, eager=self._eager)
-        pump.steps.grow(WORKERS)
-        try:
-            while len(pump.steps.idle) < WORKERS:  # noqa: ASYNC110 - a turn or two
-                await asyncio.sleep(0)
-        except BaseException as error:  # cancelled before it was up
-            group.cancel_scope.cancel()
-            await group.__aexit__(type(error), error, error.__traceback__)
-            raise
+        self._workforce = Workforce(pump, eager=self._eager)
+        await self._workforce.hired(self.stop_with)
         self._body = anyio.CancelScope()
         self._body.__enter__()
         spec = ChildSpec(id=self.name, factory=Actor)
@@ -121,22 +108,20 @@ class ActorSystem:
         traceback: TracebackType | None,
     ) -> bool | None:
         """Stop all actors in order, then the workers."""
-        assert self._group is not None
+        assert self._workforce is not None
         assert self._body is not None
         caught = self._body.__exit__(kind, error, traceback)
         root, self._root = self._root, None
-        if root is not None:
-            with anyio.CancelScope(shield=True):
-                await lifecycle.stop(root, self._error)
-            root.pump.asks.close()
-            root.pump.overdue.close()
-        for off in self._off:
-            off()
-        self._group.cancel_scope.cancel()
-        if isinstance(error, asyncio.CancelledError) and not caught:
-            await self._group.__aexit__(kind, error, traceback)
-        else:  # the block's own error leaves as it is, not in a group
-            await self._group.__aexit__(None, None, None)
+        try:
+            if root is not None:
+                with anyio.CancelScope(shield=True):
+                    await lifecycle.stop(root, self._error)
+                root.pump.asks.close()
+                root.pump.overdue.close()
+        finally:
+            for off in self._off:
+                off()
+            await self._workforce.dismissed()
         if self._error is not None:
             raise self._error
         return caught
