@@ -288,7 +288,8 @@ async def bytes_per_actor(system: ActorSystem) -> float:
 
 async def persisted(folder: Path) -> dict[str, float]:
     """Measure durable steps, asked by many at once."""
-    costs, rates = [], []
+    costs: list[float] = []
+    rates: list[float] = []
     log = SqliteLog(folder / "log.sqlite", Registry([Counted]))
     async with log, ActorSystem(log=log) as system:
         refs = [
@@ -336,7 +337,7 @@ async def measured() -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Measure actors.")
     parser.add_argument("--uvloop", action="store_true", help="run on uvloop")
     use_uvloop = parser.parse_args().uvloop
     result = {

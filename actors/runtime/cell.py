@@ -24,7 +24,7 @@ from .errors import (
 from .handlers import Handlers, unhandled
 from .inbox import BUSY, Inbox
 from .mailbox import DeadBox, Item, Reply, refuse
-from .messages import Ask, Message
+from .messages import Ask, Message, is_ask
 from .origin import Origin
 from .timers import Tick
 from .work import Finished
@@ -281,7 +281,7 @@ class Cell(Inbox):
         """Deliver a message that crashed the actor again, or not any more."""
         crash = self.crash
         times = 1 if crash is None or crash[0] is not message else crash[1] + 1
-        if isinstance(message, Ask) or times >= self.spec.crashes_max:
+        if is_ask(message) or times >= self.spec.crashes_max:
             self.crash = None
             self.pump.dead(self, message, "crashed")
         else:

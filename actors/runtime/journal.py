@@ -29,7 +29,7 @@ from ...events.log import (
     StreamAppend,
 )
 from .cell import Cell
-from .mailbox import refuse
+from .mailbox import Item, refuse
 from .messages import Message
 from .origin import NOWHERE, Origin, log_context
 from .outbox import Entry, Outbox
@@ -150,7 +150,7 @@ class Journal(ABC):
     def refuse_asks(self) -> None:
         """Answer the asks that wait in the mailbox; what was told waits on."""
         cell = self._cell
-        told = []
+        told: list[Item] = []
         for item in cell.take_all():
             if isinstance(item, tuple) and item[1] is not None:
                 refuse(item[1], self.unavailable())
@@ -313,7 +313,7 @@ class Journal(ABC):
         for entry in reversed(entries):
             if entry.undo is not None:
                 entry.undo()
-        again = []
+        again: list[Item] = []
         for entry in entries:
             outcome = entry.outcome
             if outcome.__class__ is Appended and entry.events:

@@ -28,6 +28,11 @@ class Ask(Message, Generic[Answer]):
     """
 
 
+def is_ask(message: Message) -> bool:
+    """Tell whether somebody may wait for an answer to `message`."""
+    return isinstance(message, Ask)
+
+
 class Terminated(Message):
     """A watched actor has stopped for good."""
 

@@ -213,9 +213,9 @@ class Pump:
         self._leave(cell)
         return count
 
-    def _open(self, cell: "Cell", item: "Item") -> None:
+    def _open(self, cell: "Cell", item: "Envelope") -> None:
         """Work off a message that came in an envelope."""
-        message, cell.reply, origin = item  # type: ignore[misc]  # it is a tuple
+        message, cell.reply, origin = item
         if origin is not None:
             self.origin = cell.origin = origin
         result = cell.handlers[message.__class__](cell.actor, message)

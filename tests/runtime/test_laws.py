@@ -69,7 +69,7 @@ async def live(log: MemoryLog, actor: Any, steps: list[Message | str]) -> Any:
 def relived(log: MemoryLog) -> tuple[dict[str, Account], list[int]]:
     """Fold the whole log; return the states and all the balances on the way."""
     states: dict[str, Account] = {}
-    balances = []
+    balances: list[int] = []
     for recorded in asyncio.run(log.reopened().read()):
         before = states.get(recorded.stream, Account())
         assert isinstance(recorded.event, Event)

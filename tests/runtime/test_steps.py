@@ -1,7 +1,7 @@
 """Coroutine handlers meet the task, the context and the cancellation they expect."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 
@@ -46,7 +46,7 @@ class Runner(Actor):
 
 
 @asynccontextmanager
-async def runner(*, eager: bool) -> AsyncIterator[Ref]:
+async def runner(*, eager: bool) -> AsyncGenerator[Ref]:
     async with ActorSystem(eager=eager) as system:
         yield await system.spawn(spec("runner", Runner))
 

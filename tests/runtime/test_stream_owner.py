@@ -251,12 +251,12 @@ async def test_a_refused_command_changes_no_stream() -> None:
 @pytest.mark.asyncio
 async def test_an_owner_that_says_nothing_owns_all_the_same() -> None:
     class Plain(Branch):
-        react = StreamOwner.react
-        resume = StreamOwner.resume
-        changed = StreamOwner.changed
+        react = StreamOwner[Account].react
+        resume = StreamOwner[Account].resume
+        changed = StreamOwner[Account].changed
 
     class Undecided(Branch):
-        decide = StreamOwner.decide
+        decide = StreamOwner[Account].decide
 
     log: EventLog = MemoryLog(REGISTRY)
     async with ActorSystem(log=log) as system:

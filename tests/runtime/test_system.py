@@ -382,14 +382,14 @@ async def test_a_handler_that_wants_the_process_to_end_is_let() -> None:
 def test_a_handler_says_what_it_handles() -> None:
     with pytest.raises(HandlerError, match=r"Silent\.handle does not say"):
 
-        class Silent(Actor):
+        class Silent(Actor):  # pyright: ignore[reportUnusedClass]  # defining it fails
             @handles
             def handle(self, message):  # type: ignore[no-untyped-def]  # on purpose
                 pass
 
     with pytest.raises(HandlerError, match=r"Deaf\.handle does not say"):
 
-        class Deaf(Actor):
+        class Deaf(Actor):  # pyright: ignore[reportUnusedClass]  # likewise
             @handles
             def handle(self) -> None:
                 pass
