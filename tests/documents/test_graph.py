@@ -300,7 +300,7 @@ for number in range(int(sys.argv[2]), 1_000_000):
 async def test_nothing_acknowledged_is_lost_and_no_half_is_kept_after_a_kill(
     tmp_path: Path,
 ) -> None:
-    dice = random.Random(7)  # noqa: S311 - no secret
+    dice = random.Random(7)
     following = 0
     for _ in range(4):
         following = await run_sync(
@@ -332,7 +332,7 @@ async def test_nothing_acknowledged_is_lost_and_no_half_is_kept_after_a_kill(
 
 
 def start(code: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own code
+    return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

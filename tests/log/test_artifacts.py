@@ -255,7 +255,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(
     store: ArtifactStore,
     source: Path,
 ) -> None:
-    ran = subprocess.run(  # noqa: S603 - a script of this file
+    ran = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(store.root), str(source)],
         capture_output=True,
         text=True,
@@ -301,7 +301,7 @@ def test_killed_at_any_step_a_copy_is_whole_or_not_there(
     tmp_path: Path,
     source: Path,
 ) -> None:
-    ran = subprocess.run(  # noqa: S603 - a script of this file
+    ran = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), str(source)],
         capture_output=True,
         text=True,

@@ -24,7 +24,7 @@ KILLS = 15
 
 
 def start(script: str, *args: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - a script of these tests
+    return subprocess.Popen(
         [sys.executable, str(HERE / script), *map(str, args)],
         stdout=subprocess.PIPE,
     )
@@ -32,7 +32,7 @@ def start(script: str, *args: object) -> subprocess.Popen[bytes]:
 
 @pytest.mark.timeout(120)
 def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
-    chance = random.Random(7)  # noqa: S311 - it chooses moments
+    chance = random.Random(7)
     path = tmp_path / "log.db"
     acknowledged: list[tuple[str, int, int]] = []
     for kill in range(KILLS):
@@ -130,9 +130,7 @@ def on_a_full_disk(tmp_path: Path, how: str) -> subprocess.CompletedProcess[byte
     else:
         mount = 'mount -t tmpfs -o size=1500k tmpfs "$0" && exec "$@"'
         command = ["unshare", "-rm", "sh", "-c", mount, str(tmp_path), *script]
-    return subprocess.run(  # noqa: S603 - as above
-        command, capture_output=True, check=False, timeout=25
-    )
+    return subprocess.run(command, capture_output=True, check=False, timeout=25)
 
 
 @pytest.mark.parametrize("how", ["a file size limit", "a small tmpfs"])

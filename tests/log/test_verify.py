@@ -285,7 +285,7 @@ def contents(path: Path) -> list[object]:
 @settings(deadline=None, max_examples=150)
 @given(seed=st.integers(0, 2**32), bits=st.integers(1, 3))
 def test_flipped_bits_are_found_or_mean_nothing(seed: int, bits: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - spreads evenly, hypothesis would not
+    chance = random.Random(seed)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "log.sqlite"
         forge(path, PLAYED)

@@ -26,7 +26,7 @@ AFTER = {"old": "new", "new": "new", "to": "from"}
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - a script of these tests
+    return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(folder)], stdout=subprocess.PIPE
     )
 
@@ -63,7 +63,7 @@ def replayed(folder: Path) -> dict[str, Transaction]:
 def test_kills_at_any_moment_leave_each_transaction_whole_or_undone(
     tmp_path: Path,
 ) -> None:
-    chance = random.Random(11)  # noqa: S311 - it chooses moments
+    chance = random.Random(11)
     lay_out(tmp_path)
     for _ in range(KILLS):
         with start(tmp_path) as process:
