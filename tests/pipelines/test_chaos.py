@@ -130,7 +130,7 @@ async def drain(s: Stand, chaos: Chaos, items: list[str]) -> None:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.asyncio
 async def test_every_item_comes_to_an_end_whatever_happens(seed: int) -> None:
-    chance = random.Random(seed)  # noqa: S311 - a scenario
+    chance = random.Random(seed)
     log = MemoryLog(vocabulary())
     items: list[str] = []
     submitted, time_s = 0, 0.0

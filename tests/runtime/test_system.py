@@ -327,7 +327,7 @@ async def test_time_and_chance_are_the_system_s() -> None:
     async with ActorSystem(clock=clock, seed=3) as system:
         a = await system.spawn(spec("a", Curious))
         clock.advance(2)
-        draw = random.Random(3).randint(1, 9)  # noqa: S311 - no secret
+        draw = random.Random(3).randint(1, 9)
 
         assert await a.ask(Get()) == 2 + 2_001_000 + draw
 
