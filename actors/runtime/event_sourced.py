@@ -108,7 +108,7 @@ class EventSourcedJournal(Journal, Generic[S]):
         )
         self.version = read.version
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Have the actor do what its state still owes."""
         self._actor.resume(self.state, self._context)
 

@@ -87,7 +87,7 @@ class Journal(ABC):
         """Read the state from the log."""
 
     @abstractmethod
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Do what the recovered state still owes."""
 
     @abstractmethod
@@ -116,6 +116,14 @@ class Journal(ABC):
         system.journals.add(self)
         if not self._log.available:
             self.revoke(self.unavailable())
+        self._check()
+
+    def resume(self) -> None:
+        """Do what the recovered state still owes; raises if the log failed meanwhile."""
+        self._check()
+        self._resume()
+
+    def _check(self) -> None:
         if self._revoked is not None:
             raise self._revoked
 
@@ -267,6 +275,7 @@ class Journal(ABC):
         if not entry.events:
             return
         pump = self._cell.pump
+        pump.current = self._cell
         origin = entry.origin or NOWHERE
         try:
             for append in entry.appends:
@@ -282,7 +291,7 @@ class Journal(ABC):
                     )
                     self._react(stream, event)
         finally:
-            pump.origin = None
+            pump.current = pump.origin = None
         self._durable(entry, appended)
 
     def _handle(self, error: LogError) -> bool:
@@ -323,7 +332,7 @@ class Journal(ABC):
                 continue
             self._undurable -= entry.events
             if isinstance(outcome, KeyTakenError):
-                refuse(entry.reply, outcome)
+                entry.say_taken(outcome, self._cell.path)
             else:
                 again.append(entry.item)
         self._incarnation = Incarnation()

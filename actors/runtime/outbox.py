@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
 from ...events.log import (
     Appended,
     KeyTakenError,
@@ -19,6 +21,8 @@ from .origin import Origin
 
 if TYPE_CHECKING:
     from .journal import Journal
+
+_log = structlog.get_logger(__name__)
 
 NO_EVENTS: Final = Appended(0, 0)
 """The outcome of a decision without events: it only waits for those before it."""
@@ -80,6 +84,13 @@ class Entry:
                 reply.set_result(self.answer)
             else:
                 refuse(reply, self.refusal)
+
+    def say_taken(self, error: KeyTakenError, actor: str) -> None:
+        """Tell the asker; a command that was told leaves a line in the log."""
+        if self.reply is None:
+            command = type(self.command).__name__
+            _log.info("command.key_taken", actor=actor, command=command)
+        refuse(self.reply, error)
 
     @property
     def item(self) -> Item:

@@ -127,6 +127,10 @@ class Pump:
             DeadMessage(reason, message, target.path, sender, at_us),
         )
 
+    def undeliverable(self, target: Ref, message: object) -> None:
+        """Count a message from another thread that its target's mailbox refused."""
+        self.dead(target, message, "mailbox_full")
+
     def run(self) -> None:
         """Drain the ready queue for one slice: the loop's call."""
         ready = self.ready

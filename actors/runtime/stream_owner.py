@@ -163,7 +163,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
             )
             self._put(head.stream, state, read.version)
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Have the actor do what its states still owe."""
         context = self._context
         assert isinstance(context, OwnerContext)
@@ -196,12 +196,13 @@ class StreamOwnerJournal(Journal, Generic[S]):
         except CommandRejectedError as error:
             self.refuse(message, error)
             return
-        writes = decision.writes
+        writes = [write for write in decision.writes if write.events]
         if not writes:
             self.answer(message, decision.reply)
             return
         appends = tuple([self._append(write) for write in writes])
         before = [self._known(append.stream) for append in appends]
+        assert len({known[0] for known in before}) == len(before), "a Write per stream"
         count = 0
         for append in appends:
             count += len(append.events)

@@ -23,7 +23,9 @@ from .errors import KilledError, NoSuchActorError, SystemClosedError
 from .event_stream import EventStream
 from .faults import described
 from .keeper import Root
+from .messages import Message
 from .notices import ActorFailed
+from .post import Post
 from .pump import Pump
 from .refs import Ref
 from .registry import NameRegistry
@@ -75,6 +77,7 @@ class ActorSystem:
         self._off: list[Callable[[], None]] = []
         self._eager = eager
         self._workforce: Workforce | None = None
+        self._post: Post | None = None
         self._body: anyio.CancelScope | None = None
         self._root: Cell | None = None
         self._error: BaseException | None = None
@@ -87,6 +90,7 @@ class ActorSystem:
         pump = Pump(loop, self.clock, self.dead_messages, self._on_failure)
         pump.asks = Asks(pump, self.clock)
         pump.supervise_root = Root(self)
+        self._post = Post(loop, pump.undeliverable)
         self._workforce = Workforce(pump, eager=self._eager)
         await self._workforce.hired(self.stop_with)
         self._body = anyio.CancelScope()
@@ -240,6 +244,16 @@ class ActorSystem:
     def unlink(self, one: Ref, other: Ref) -> None:
         """Take `link` back."""
         watching.unlink(local(one), local(other))
+
+    def post(self, ref: Ref, message: Message) -> None:
+        """Tell an actor from another thread; all else is for the loop's thread.
+
+        In order per thread; what its mailbox refuses becomes a dead message. Raises
+        `MailboxFullError` while too many messages are on their way to the loop.
+        """
+        if self._post is None:
+            raise SystemClosedError(f"{self.name} is not running: use async with")
+        self._post.put(ref, message)
 
     def kill(self, ref: Ref) -> None:
         """Have an actor fail at once, in the middle of whatever it is doing.

@@ -23,6 +23,7 @@ from .actors import (
     Bank,
     Deposit,
     Deposited,
+    Fail,
     Measured,
     Record,
     spec,
@@ -268,3 +269,29 @@ async def test_recoveries_are_bounded() -> None:
         await asyncio.gather(*[system.spawn(spec(f"{n}", Bank)) for n in range(10)])
 
     assert most == 3
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_fails_while_an_actor_gets_ready_is_waited_for() -> None:
+    log = MemoryLog(REGISTRY)
+    ready = asyncio.Event()
+    ready.set()
+
+    class Slow(Bank):
+        async def starting(self) -> None:
+            await ready.wait()
+
+    async with log, ActorSystem(log=log) as system:
+        bank = await system.spawn(spec("bank", Slow))
+        await bank.ask(Deposit(1))
+        ready.clear()
+        bank.tell(Fail())
+        await system.settled()
+        log.fail()
+        ready.set()
+        await system.settled()
+        assert system.cell("/bank").state == "suspended"
+        log.recover()
+        await system.settled()
+
+        assert await bank.ask(Balance()) == 1

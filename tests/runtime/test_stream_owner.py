@@ -269,3 +269,14 @@ async def test_an_owner_that_says_nothing_owns_all_the_same() -> None:
         branch = await started(system, Undecided)
         with pytest.raises(NotImplementedError):
             await branch.ask(Balance())
+
+
+@pytest.mark.asyncio
+async def test_a_decision_has_one_write_per_stream_and_none_without_events() -> None:
+    log = MemoryLog(REGISTRY)
+    async with log, ActorSystem(log=log) as system:
+        branch = await started(system)
+        await branch.ask(Record((), "a"))
+        assert log.position == 0
+        with pytest.raises(AssertionError, match="a Write per stream"):
+            await branch.ask(Transfer(1, "a", "a"))
