@@ -130,9 +130,7 @@ class Inbox(Ref):
 
     def deliver(self, item: Item) -> None:
         """Put `item` in the mailbox whatever its bound: it is counted elsewhere."""
-        if isinstance(self.box, list):
-            self.box.append(item)
-        elif self.box is None:
+        if self.box is None:
             self.box = [item]
             self.pump.schedule(self)
         else:

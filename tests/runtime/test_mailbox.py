@@ -4,7 +4,12 @@ import asyncio
 
 import pytest
 
-from dramaturg.actors.runtime import ActorSystem, Mailbox, MailboxFullError
+from dramaturg.actors.runtime import (
+    ActorSystem,
+    Mailbox,
+    MailboxFullError,
+    handles,
+)
 from dramaturg.actors.runtime.mailbox import Policy
 
 from .actors import Add, Counter, Get, GetSlowly, spec
@@ -116,6 +121,40 @@ async def test_who_waits_for_room_of_a_stopped_actor_waits_no_more() -> None:
         await offer
 
         assert system.dead_messages.counts["stopped"] == 4
+
+
+class Chatty(Counter):
+    """Tells itself `n` more for each message."""
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.count += 1
+        for _ in range(message.n):
+            self.ctx.self.tell(Add(0))
+
+
+@pytest.mark.asyncio
+async def test_the_bound_is_exact_while_a_batch_is_worked_off() -> None:
+    async with ActorSystem() as system:
+        mailbox = Mailbox(capacity=4)
+        chatty = await system.spawn(spec("chatty", Chatty, mailbox))
+        for _ in range(3):
+            chatty.tell(Add(1))
+        await system.settled()
+
+        assert await chatty.ask(Get()) == 6
+
+
+@pytest.mark.asyncio
+async def test_the_last_of_a_batch_may_drop_what_came_since() -> None:
+    async with ActorSystem() as system:
+        chatty = await system.spawn(spec("chatty", Chatty, small("drop_oldest")))
+        for n in (0, 0, 5):
+            chatty.tell(Add(n))
+        await system.settled()
+
+        assert await chatty.ask(Get()) == 6
+        assert system.dead_messages.counts["mailbox_full"] == 2
 
 
 def test_a_mailbox_without_room_is_refused() -> None:

@@ -131,6 +131,50 @@ async def test_a_cancelled_task_stops_its_system() -> None:
     assert told == ["a starts", "a stops"]
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.asyncio
+async def test_a_task_cancelled_as_its_system_comes_up_leaves_nothing(
+    turns: int,
+) -> None:
+    async def host() -> None:
+        async with ActorSystem():
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(host())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
+async def test_a_second_cancellation_cuts_the_orderly_stop_short() -> None:
+    stopping = asyncio.Event()
+
+    class Slow(Actor):
+        async def stopping(self) -> None:
+            stopping.set()
+            await asyncio.Event().wait()
+
+    async def host() -> None:
+        async with ActorSystem() as system:
+            await system.spawn(spec("slow", Slow))
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(host())
+    await system_turns()
+    task.cancel()
+    await stopping.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 @pytest.mark.asyncio
 async def test_several_systems_live_side_by_side() -> None:
     async with ActorSystem(name="one") as one, ActorSystem(name="two") as two:

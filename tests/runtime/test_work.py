@@ -135,6 +135,21 @@ async def test_a_result_nobody_asked_for_is_no_message() -> None:
 
 
 @pytest.mark.asyncio
+async def test_work_can_be_cancelled_before_it_has_begun() -> None:
+    begun: list[object] = []
+
+    async def begin() -> object:
+        begun.append("begun")
+        return None
+
+    async with ActorSystem(eager=False) as system:
+        ref = await started(system, Begin(begin), Cancel())
+
+        assert not begun
+        assert await ref.ask(Outcomes()) == []
+
+
+@pytest.mark.asyncio
 async def test_cancelled_work_is_not_heard_of() -> None:
     ended: list[str] = []
 
