@@ -247,24 +247,29 @@ class Pump:
         if not self.inline & 7 and monotonic() > self._until_s:
             self.inline = 0  # the loop's turn comes first
         outer, outer_origin = self.current, self.origin
-        cell.box = []
-        message, cell.reply, origin = item
+        cell.box = box = []
+        message, reply, origin = item
+        cell.reply = reply
         self.current = cell
         self.origin = cell.origin = origin
         try:
             result = cell.handlers[message.__class__](cell.actor, message)
             if result.__class__ is CoroutineType:
                 self._step(cell, result, message)
-            elif cell.reply is not None:
-                cell.answer(result, message)
+            elif cell.reply is reply and reply is not None:
+                cell.reply = None
+                reply.set_result(result)
         except Exception as error:  # noqa: BLE001 - the supervisor's business
             cell.fail(error, message)
         finally:
             self.current, self.origin = outer, outer_origin
         cell.handled += 1
-        if not cell.gate & BUSY:
-            cell.origin = None
-        self._leave(cell)
+        if cell.gate or cell.box is not box or box or cell.batch is not None:
+            if not cell.gate & BUSY:
+                cell.origin = None
+            self._leave(cell)
+        else:  # the common case, in short
+            cell.origin = cell.box = None
 
     def _leave(self, cell: "Cell") -> None:
         """End the turn of `cell`: back into the queue, or idle."""
