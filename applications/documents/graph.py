@@ -7,11 +7,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from ...actors.transactions.errors import FencedError
+from ...actors.transactions import FencedError
 from ...events.log.artifacts import Artifact, ArtifactStore
 from .dedicated_thread import DedicatedThread
 from .entities import Entities
-from .errors import VerificationError
 from .graph_connection import GraphConnection, Parameters, Rows
 from .graph_rows import read_entities, remove, write_entities
 from .schema import TABLES
@@ -185,11 +184,6 @@ class LadybugGraph:
             },
         )
         write_entities(self._connection, document.key, entities)
-        if read_entities(self._connection, document.key) != entities:
-            raise VerificationError(
-                f"the graph does not hold what was written of {document.key!r}: "
-                "nothing was kept; check the graph's disk and try again"
-            )
 
     def _step(self, key: str) -> tuple[bool, str] | None:
         found = self._connection.run(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from .entities import (
     Contributor,
     Dependency,
@@ -25,23 +27,11 @@ def write_entities(graph: GraphConnection, key: str, entities: Entities) -> None
             for each in entities.mentions
             if each.kind == kind
         ]
-        _write_edges(
-            graph,
-            key,
-            label,
-            rows,
-            "MATCH (d:Document {key: $key}), (n:%s {name: row.name}) "
-            "CREATE (d)-[:MENTIONS {count: row.count}]->(n)",
-        )
+        edge = "(d)-[:MENTIONS {count: row.count}]->(n)"
+        _write_edges(graph, key, label, rows, edge)
     if entities.belongs_to:
-        _write_edges(
-            graph,
-            key,
-            "Distribution",
-            [{"name": entities.belongs_to}],
-            "MATCH (d:Document {key: $key}), (n:%s {name: row.name}) "
-            "CREATE (d)-[:BELONGS_TO]->(n)",
-        )
+        rows = [{"name": entities.belongs_to}]
+        _write_edges(graph, key, "Distribution", rows, "(d)-[:BELONGS_TO]->(n)")
     if entities.described:
         _write_described(graph, key, entities.described)
 
@@ -49,75 +39,66 @@ def write_entities(graph: GraphConnection, key: str, entities: Entities) -> None
 def _write_described(graph: GraphConnection, key: str, found: Described) -> None:
     """Write what the document says of a distribution: as edges that name it."""
     name = found.name
-    at = "MATCH (s:Distribution {name: row.of}), (n:%s {name: row.name}) CREATE "
-    of = {"of": name}
+
+    def write(label: str, rows: list[dict[str, Any]], edge: str) -> None:
+        _write_edges(graph, key, label, rows, edge, of=name)
+
     _write_edges(
         graph,
         key,
         "Distribution",
         [{"name": name, "version": found.version, "summary": found.summary}],
-        "MATCH (d:Document {key: $key}), (n:%s {name: row.name}) CREATE "
         "(d)-[:DESCRIBES {version: row.version, summary: row.summary}]->(n)",
     )
-    _write_edges(
-        graph,
-        key,
+    write(
         "Version",
-        [{"name": f"{name} {found.version}", **of}],
-        at + "(s)-[:HAS_VERSION {document: $key}]->(n)",
+        [{"name": f"{name} {found.version}"}],
+        "(s)-[:HAS_VERSION {document: $key}]->(n)",
     )
-    _write_edges(
-        graph,
-        key,
+    write(
         "Licence",
-        [{"name": each, **of} for each in found.licences],
-        at + "(s)-[:LICENSED_UNDER {document: $key}]->(n)",
+        [{"name": licence} for licence in found.licences],
+        "(s)-[:LICENSED_UNDER {document: $key}]->(n)",
     )
-    _write_edges(
-        graph,
-        key,
+    write(
         "Distribution",
-        [
-            {"name": d.name, "requirement": d.requirement, "extra": d.extra, **of}
-            for d in found.dependencies
-        ],
-        at + "(s)-[:DEPENDS_ON {document: $key, requirement: row.requirement, "
+        [msgspec.structs.asdict(each) for each in found.dependencies],
+        "(s)-[:DEPENDS_ON {document: $key, requirement: row.requirement, "
         "extra: row.extra}]->(n)",
     )
-    _write_edges(
-        graph,
-        key,
+    write(
         "Person",
-        [
-            {"name": c.name, "role": c.role, "email": c.email, **of}
-            for c in found.contributors
-        ],
-        at + "(n)-[:LOOKS_AFTER {document: $key, role: row.role, "
-        "email: row.email}]->(s)",
+        [msgspec.structs.asdict(each) for each in found.contributors],
+        "(n)-[:LOOKS_AFTER {document: $key, role: row.role, email: row.email}]->(s)",
     )
-    _write_edges(
-        graph,
-        key,
+    write(
         "Address",
-        [{"name": each.url, "label": each.label, **of} for each in found.links],
-        at + "(s)-[:LINKS_TO {document: $key, label: row.label}]->(n)",
+        [{"name": each.url, "label": each.label} for each in found.links],
+        "(s)-[:LINKS_TO {document: $key, label: row.label}]->(n)",
     )
 
 
-def _write_edges(
+def _write_edges(  # noqa: PLR0913 - an edge has that many parts
     graph: GraphConnection,
     key: str,
     label: str,
     rows: list[dict[str, Any]],
-    create: str,
+    edge: str,
+    *,
+    of: str = "",
 ) -> None:
-    """Make the nodes that `rows` name, and an edge for each row."""
-    if not rows:
-        return
-    graph.run(
-        f"UNWIND $rows AS row MERGE (:{label} {{name: row.name}})", {"rows": rows}
-    )
-    graph.run(f"UNWIND $rows AS row {create % label}", {"rows": rows, "key": key})
+    """Make the nodes `n` that `rows` name, and an edge for each row.
+
+    It begins or ends at the document `d` or, where `of` names one, at the
+    distribution `s`.
+    """
+    if rows:
+        match = "(s:Distribution {name: $of})" if of else "(d:Document {key: $key})"
+        graph.run(
+            f"MATCH {match} UNWIND $rows AS row "
+            f"MERGE (n:{label} {{name: row.name}}) CREATE {edge}",
+            {"rows": rows, "key": key, "of": of},
+        )
 
 
 def read_entities(graph: GraphConnection, key: str) -> Entities | None:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import TypeVar
 
-import aiofiles
 import aiofiles.os
+from anyio.to_thread import run_sync
 
 from ...events.log.artifacts import (
     Artifact,
@@ -65,8 +65,12 @@ def _check_size(source: Source, size_bytes: int, size_bytes_max: int) -> None:
 
 
 async def _head(path: Path) -> bytes:
-    async with aiofiles.open(path, "rb") as file:
-        return await file.read(HEAD_BYTES)
+    return await run_sync(_head_now, path)
+
+
+def _head_now(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 async def _reading(source: Source, reading: Awaitable[R]) -> R:

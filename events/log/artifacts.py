@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import aiofiles
 import aiofiles.os
 import anyio
+import anyio.to_thread
 import msgspec
 
 from ..errors import DramaturgError
@@ -136,10 +137,7 @@ class ArtifactStore:
         try:
             file = await aiofiles.open(self.path(artifact), "rb")
         except FileNotFoundError as error:
-            raise ArtifactNotFoundError(
-                f"no artifact {artifact.digest} in {self.root}: it was removed, or "
-                "this is not the folder that belongs to the log",
-            ) from error
+            raise self._not_found(artifact) from error
         try:
             yield file
         finally:
@@ -147,17 +145,28 @@ class ArtifactStore:
                 await file.close()
 
     async def read(self, artifact: Artifact) -> bytes:
-        """Return the contents. Raises `ArtifactDamagedError` if they have changed."""
-        async with self.open(artifact) as file:
-            contents = await file.read()
-        digest = hashlib.sha256()
-        await aiofiles.os.wrap(digest.update)(contents)
-        if digest.hexdigest() != artifact.digest:
+        """Return the contents. Raises `ArtifactDamagedError` if they have changed.
+
+        It is one call in a thread, so that no open file is left behind by a caller
+        who is cancelled meanwhile.
+        """
+        path = self.path(artifact)
+        try:
+            contents, digest = await anyio.to_thread.run_sync(_read_now, path)
+        except FileNotFoundError as error:
+            raise self._not_found(artifact) from error
+        if digest != artifact.digest:
             raise ArtifactDamagedError(
-                f"{self.path(artifact)} no longer holds what was put in: restore it "
+                f"{path} no longer holds what was put in: restore it "
                 "from a backup or remove it and store its source again",
             )
         return contents
+
+    def _not_found(self, artifact: Artifact) -> ArtifactNotFoundError:
+        return ArtifactNotFoundError(
+            f"no artifact {artifact.digest} in {self.root}: it was removed, or "
+            "this is not the folder that belongs to the log",
+        )
 
     async def sweep(self) -> int:
         """Remove what copies left behind that were cut off; return how many files.
@@ -190,8 +199,13 @@ class ArtifactStore:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             stop.asked = True
+            # `wait` leaves the copy alone when this is cancelled a second time.
             with anyio.CancelScope(shield=True):
-                await asyncio.gather(task, return_exceptions=True)
+                while not task.done():
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # it was asked for; nobody is left to hear of it
             raise
 
     async def _put(self, source: Path, stop: "_Stop") -> Artifact:
@@ -279,6 +293,11 @@ def _sync_folder_now(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _read_now(path: Path) -> tuple[bytes, str]:
+    contents = path.read_bytes()
+    return contents, hashlib.sha256(contents).hexdigest()
 
 
 def _remove_now(path: Path) -> None:

@@ -20,7 +20,6 @@ from dramaturg.applications.documents.entities import Entities, Mention, find
 from dramaturg.applications.documents.errors import (
     GraphError,
     GraphUnavailableError,
-    VerificationError,
 )
 from dramaturg.applications.documents.gazetteer import Gazetteer
 from dramaturg.applications.documents.graph import (
@@ -200,21 +199,21 @@ async def test_a_step_can_be_asked_about(tmp_path: Path) -> None:
         assert (await on.graph.look("t#0"))[0] == "unknown"
 
 
-def nothing(*_: object) -> None:
-    return None
-
-
-async def test_a_write_that_does_not_hold_is_no_write(
+async def test_a_write_that_fails_in_the_middle_is_no_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(*_: object) -> None:
+        raise GraphUnavailableError("the disk is full")
+
     async with bench(tmp_path) as on:
         with monkeypatch.context() as patch:
-            patch.setattr(graph_module, "read_entities", nothing)
-            with pytest.raises(VerificationError, match="does not hold"):
+            patch.setattr(graph_module, "write_entities", fail)
+            with pytest.raises(GraphUnavailableError):
                 await on.write("t#0", "snail", EVERYTHING)
 
         assert await on.graph.read("snail") is None
         assert await on.counts() == {}
+        assert (await on.graph.look("t#0"))[0] == "absent"
 
 
 async def test_a_wrong_statement_is_refused_and_the_graph_goes_on(

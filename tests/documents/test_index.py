@@ -120,6 +120,9 @@ async def test_a_caller_that_gives_up_before_its_turn_leaves_no_trace() -> None:
     await asyncio.sleep(0)
 
     second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    await asyncio.sleep(0)
     gate.set()
 
     assert await first

@@ -1,0 +1,189 @@
+"""A running document pipeline, as a command or a host program uses it."""
+
+import anyio
+import msgspec
+from anyio.to_thread import run_sync
+
+from ...actors.breakers import Breaker
+from ...actors.breakers import Statistics as BreakerStatistics
+from ...actors.dead_letters import Entry, GetStatistics, ListEntries
+from ...actors.dead_letters import Statistics as LetterStatistics
+from ...actors.pipelines import Figures, RunningPipeline
+from ...actors.runtime import Ref
+from ...events.log import EventLog
+from ...events.log.artifacts import ArtifactStore
+from .catalogue import Catalogue
+from .corpus import Corpus
+from .index import TextIndex
+from .settings import QUEUE, DocumentSettings
+from .workshop import Order
+
+ANSWER_S = 30.0
+
+
+class Progress(msgspec.Struct, frozen=True, gc=False):
+    """How far a job is."""
+
+    documents: int
+    """Documents of the corpora that were ingested in this run."""
+    submitted: int
+    """Those that have been handed to the pipeline."""
+    known: int
+    """Those of them that an earlier run has handed to it."""
+    pipeline: Figures
+    breaker: BreakerStatistics
+    letters: LetterStatistics
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """A document that is a dead letter."""
+
+    item: str
+    """The stream of its item."""
+    entry: str
+    """The stream of its dead letter."""
+    key: str
+    stage: str
+    error: str
+    message: str
+
+
+class Summary(msgspec.Struct, frozen=True, gc=False):
+    """What a job came to."""
+
+    documents: int
+    submitted: int
+    """New documents."""
+    known: int
+    """Documents that an earlier run was handed already."""
+    done: int
+    """Documents that were finished in this run."""
+    indexed: int
+    """Documents in the index, of all runs."""
+    catalogued: int
+    """Documents in the graph and the catalogue, of all runs."""
+    failed: tuple[Failed, ...]
+    """The dead letters, of all runs."""
+    stuck: int
+    """Items that neither went on nor back by themselves."""
+    breaker_trips: int
+    letters_redriven: int
+
+
+class DocumentJob:
+    """Ingests corpora and says how it goes; see `open_documents`."""
+
+    def __init__(  # noqa: PLR0913 - it holds the parts together
+        self,
+        settings: DocumentSettings,
+        *,
+        pipeline: RunningPipeline,
+        breaker: Breaker,
+        letters: Ref,
+        log: EventLog,
+        artifacts: ArtifactStore,
+        catalogue: Catalogue,
+        index: TextIndex,
+    ) -> None:
+        self.settings = settings
+        self.pipeline = pipeline
+        self.breaker = breaker
+        self.index = index
+        self.catalogue = catalogue
+        self._letters = letters
+        self._log = log
+        self._artifacts = artifacts
+        self._documents = 0
+        self._submitted = 0
+        self._known = 0
+
+    async def ingest(self, corpus: Corpus) -> Summary:
+        """Submit what was not submitted before, and see everything to its end.
+
+        Returns when every document is done, or a dead letter that is not tried again
+        by itself, or stuck.
+        """
+        await self.submit(corpus)
+        await self.settle()
+        return await self.summary()
+
+    async def submit(self, corpus: Corpus) -> None:
+        """Hand the documents to the pipeline, as fast as it takes them."""
+        names = await self._artifacts.put_bytes(
+            await run_sync(msgspec.json.encode, corpus.names), name="the names"
+        )
+        self._documents += len(corpus.sources)
+        for source in corpus.sources:
+            found = await self.pipeline.submit(
+                Order(source, names), key=source.submission
+            )
+            self._submitted += 1
+            self._known += not found.is_new
+
+    async def settle(self) -> None:
+        """Wait until nothing goes on by itself, the background redrives included."""
+        while True:
+            await self.pipeline.wait_idle()
+            before = await self._entries()
+            if not any(map(_is_pending, before)):
+                busy = (await self.pipeline.figures()).busy
+                if not busy and await self._are_all(before):
+                    return
+            await anyio.sleep(self.settings.redrive_s / 4)
+
+    async def _are_all(self, before: tuple[Entry, ...]) -> bool:
+        """Tell whether these are the dead letters still, and none is on its way.
+
+        An item that has just been given up stands in the log before its queue hears
+        of it, and one that was redriven may have come back meanwhile.
+        """
+        heads = await self._log.open_streams(f"dead-letter/{QUEUE}/")
+        parked = {(head.stream, head.version) for head in heads}
+        return parked == {(entry.stream, entry.version) for entry in before}
+
+    async def progress(self) -> Progress:
+        """Return how far it is."""
+        return Progress(
+            documents=self._documents,
+            submitted=self._submitted,
+            known=self._known,
+            pipeline=await self.pipeline.figures(),
+            breaker=self.breaker.statistics(),
+            letters=await self._letters.ask(GetStatistics(), timeout_s=ANSWER_S),
+        )
+
+    async def summary(self) -> Summary:
+        """Return what it has come to."""
+        progress = await self.progress()
+        entries = await self._entries()
+        return Summary(
+            documents=progress.documents,
+            submitted=progress.submitted - progress.known,
+            known=progress.known,
+            done=progress.pipeline.ended.get("done", 0),
+            indexed=await self.index.count(),
+            catalogued=await self.catalogue.count(),
+            failed=tuple(
+                Failed(
+                    item=entry.item,
+                    entry=entry.stream,
+                    key=entry.key,
+                    stage=entry.stage,
+                    error=entry.error,
+                    message=entry.message,
+                )
+                for entry in entries
+            ),
+            stuck=progress.pipeline.places.get("stuck", 0),
+            breaker_trips=progress.breaker.trips,
+            letters_redriven=progress.letters.returned,
+        )
+
+    async def _entries(self) -> tuple[Entry, ...]:
+        return await self._letters.ask(ListEntries(), timeout_s=ANSWER_S)
+
+
+def _is_pending(entry: Entry) -> bool:
+    """Tell whether a dead letter will be redriven without anybody's doing."""
+    undecided = entry.version == 1 and entry.strategy != "none"
+    return undecided or entry.place == "redriving" or entry.due_us is not None
