@@ -247,7 +247,8 @@ class Pump:
         if not self.inline & 7 and monotonic() > self._until_s:
             self.inline = 0  # the loop's turn comes first
         outer, outer_origin = self.current, self.origin
-        cell.box = box = []
+        box: list[Item] = []
+        cell.box = box
         message, reply, origin = item
         cell.reply = reply
         self.current = cell
