@@ -19,9 +19,9 @@ from contextvars import Context
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
+from anyio.abc import TaskGroup
 
+if TYPE_CHECKING:
     from .cell import Cell
     from .origin import Origin
     from .pump import Pump
@@ -194,7 +194,7 @@ class Steps:
 
     __slots__ = ("eager", "group", "idle", "pump")
 
-    def __init__(self, pump: "Pump", group: "TaskGroup", *, eager: bool) -> None:
+    def __init__(self, pump: "Pump", group: TaskGroup, *, eager: bool) -> None:
         self.pump = pump
         self.group = group
         self.eager = eager and CAN_STEP
