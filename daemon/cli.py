@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from ..events import DramaturgError
+from .commands.graph import ask_graph, search
+from .commands.ingest import ingest
 from .commands.log import log
 from .commands.state import state
 from .errors import UsageError
+from .logs import log_to_stderr
 from .output import Output
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
@@ -17,7 +20,11 @@ app = App(
     name="dramaturg",
     help="Keep unreliable work reliable, and see how it went.",
     version_flags=("--version",),
+    result_action="return_value",
 )
+app.command(ingest)
+app.command(ask_graph)
+app.command(search)
 app.command(log)
 app.command(state)
 
@@ -30,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status."""
     output = Output(as_json=False)
+    log_to_stderr()
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -5,11 +5,31 @@ from pathlib import Path
 from ..events import vocabulary
 from ..events.log import LogNotFoundError
 from ..events.log.reader import LogReader
+from .errors import UsageError
+
+LOGS = "dramaturg.log"
+"""The lines that the process writes about itself."""
 
 
 def log_path(data: Path) -> Path:
     """Return where the log of a data folder is."""
     return data / "events.db"
+
+
+def projections_path(data: Path) -> Path:
+    """Return where the checkpoints of projections are."""
+    return data / "projections.sqlite"
+
+
+def made(data: Path) -> Path:
+    """Return the data folder, made if need be. Raises `UsageError` if it cannot be."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--data {data} cannot be made a folder: {error.strerror}; name another",
+        ) from error
+    return data
 
 
 def found_log(data: Path) -> Path:

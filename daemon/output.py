@@ -24,6 +24,11 @@ class Output:
         self.console = Console(highlight=False, width=wide)
         self.remarks = Console(stderr=True, highlight=False)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a person looks on."""
+        return not self.as_json and self.remarks.is_terminal
+
     def rows(
         self,
         columns: Sequence[str],
@@ -62,7 +67,7 @@ class Output:
     def progress(self, what: str) -> Generator[Callable[[int, int], None]]:
         """Show a bar to a person at a screen; give the function that moves it."""
         bar = Progress(console=self.remarks, transient=True)
-        if self.as_json or not self.remarks.is_terminal:
+        if not self.is_watched:
             yield lambda _at, _end: None
             return
         with bar:

@@ -11,34 +11,11 @@ from typing import Any
 
 import msgspec
 
+from ..applications.documents.settings import DocumentSettings
 from .errors import UsageError
 
 FILE_NAME = "dramaturg.toml"
 PREFIX = "DRAMATURG_"
-
-
-class DocumentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The table `[documents]`: how the document pipeline runs."""
-
-    concurrency: int = 16
-    """Items in flight, at least 1."""
-    size_max_bytes: int = 50_000_000
-    """A larger file is refused."""
-    graph_timeout_s: float = 5.0
-    """One attempt at writing a document to the graph takes no longer."""
-    redrive_s: float = 2.0
-    """How often dead letters that may succeed now are tried again."""
-
-    def __post_init__(self) -> None:
-        """Refuse values that cannot work."""
-        for name, least in (
-            ("concurrency", 1),
-            ("size_max_bytes", 1),
-            ("graph_timeout_s", 0.001),
-            ("redrive_s", 0.001),
-        ):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

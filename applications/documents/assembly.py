@@ -76,6 +76,7 @@ async def _open_stores(
                 settings.chaos_rate,
                 settings.chaos_seed,
                 now_s=system.clock.now_s,
+                burst_mean_s=settings.chaos_burst_s,
             )
         manifests = Manifests(layout.manifests)
         workshop = Workshop(
@@ -87,7 +88,7 @@ async def _open_stores(
         )
         population = Population(guarded, catalogue, graph_timeout_s=settings.call_s)
         breaker = await _open_breaker(system, settings)
-        await _start_coordinator(system, population, settings, log)
+        coordinator = await _start_coordinator(system, population, settings, log)
         letters = await _start_letters(system, breaker, settings)
         pipeline = await start_pipeline(
             system,
@@ -99,6 +100,7 @@ async def _open_stores(
             settings,
             pipeline=pipeline,
             breaker=breaker,
+            coordinator=coordinator,
             letters=letters,
             log=log,
             artifacts=artifacts,
@@ -117,11 +119,13 @@ async def _start_coordinator(
     population: Population,
     settings: DocumentSettings,
     log: EventLog,
-) -> None:
+) -> Coordinator:
     spec = Coordinator.spec(COORDINATOR, population.steps, settings.limits())
     await system.spawn(SupervisorSpec(id="transactions", children=[spec]))
     ref = system.ref(f"/transactions/{COORDINATOR}")
-    population.bind(Coordinator(ref, population.steps, log), log)
+    coordinator = Coordinator(ref, population.steps, log)
+    population.bind(coordinator, log)
+    return coordinator
 
 
 async def _start_letters(

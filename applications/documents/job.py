@@ -10,6 +10,7 @@ from ...actors.dead_letters import Entry, GetStatistics, ListEntries
 from ...actors.dead_letters import Statistics as LetterStatistics
 from ...actors.pipelines import Figures, RunningPipeline
 from ...actors.runtime import Ref
+from ...actors.transactions import Coordinator
 from ...events.log import EventLog
 from ...events.log.artifacts import ArtifactStore
 from .catalogue import Catalogue
@@ -79,6 +80,7 @@ class DocumentJob:
         *,
         pipeline: RunningPipeline,
         breaker: Breaker,
+        coordinator: Coordinator,
         letters: Ref,
         log: EventLog,
         artifacts: ArtifactStore,
@@ -88,6 +90,7 @@ class DocumentJob:
         self.settings = settings
         self.pipeline = pipeline
         self.breaker = breaker
+        self.coordinator = coordinator
         self.index = index
         self.catalogue = catalogue
         self._letters = letters
@@ -124,7 +127,7 @@ class DocumentJob:
         """Wait until nothing goes on by itself, the background redrives included."""
         while True:
             await self.pipeline.wait_idle()
-            before = await self._entries()
+            before = await self.dead_letters()
             if not any(map(_is_pending, before)):
                 busy = (await self.pipeline.figures()).busy
                 if not busy and await self._are_all(before):
@@ -155,7 +158,7 @@ class DocumentJob:
     async def summary(self) -> Summary:
         """Return what it has come to."""
         progress = await self.progress()
-        entries = await self._entries()
+        entries = await self.dead_letters()
         return Summary(
             documents=progress.documents,
             submitted=progress.submitted - progress.known,
@@ -179,7 +182,8 @@ class DocumentJob:
             letters_redriven=progress.letters.returned,
         )
 
-    async def _entries(self) -> tuple[Entry, ...]:
+    async def dead_letters(self) -> tuple[Entry, ...]:
+        """Return the entries that are in the queue now."""
         return await self._letters.ask(ListEntries(), timeout_s=ANSWER_S)
 
 

@@ -9,7 +9,7 @@ from ...actors.breakers import BreakerConfig
 from ...actors.dead_letters import QueuePolicy
 from ...actors.retries import RetryPolicy
 from ...actors.transactions import Limits
-from .chaos import BURST_MEAN_S
+from .chaos import BURST_MEAN_S, RATE_MAX
 from .intake import SIZE_BYTES_MAX
 
 PIPELINE: Final = "documents"
@@ -21,7 +21,9 @@ CHAOS_TIMEOUT_S: Final = 1.0
 """With chaos the graph hangs on purpose, and nobody wants to wait long for that."""
 
 
-class DocumentSettings(msgspec.Struct, frozen=True, kw_only=True):
+class DocumentSettings(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
     """The settings of the document pipeline."""
 
     concurrency: int = 16
@@ -42,6 +44,17 @@ class DocumentSettings(msgspec.Struct, frozen=True, kw_only=True):
     chaos_seed: int | None = None
     chaos_burst_s: float = BURST_MEAN_S
     """How long it fails at a time, on average."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, with a `ValueError` that names it."""
+        for name in ("concurrency", "stage_concurrency", "open_max", "size_bytes_max"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        for name in ("graph_timeout_s", "cooldown_s", "redrive_s", "chaos_burst_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be more than 0")
+        if not 0 <= self.chaos_rate <= RATE_MAX:
+            raise ValueError(f"chaos_rate must be a share from 0 to {RATE_MAX}")
 
     @property
     def call_s(self) -> float:

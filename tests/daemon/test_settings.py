@@ -25,12 +25,12 @@ def test_the_file_of_the_current_folder_is_read(
 
 def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
-    file.write_text("[documents]\nconcurrency = 3\nsize_max_bytes = 9\n")
+    file.write_text("[documents]\nconcurrency = 3\nsize_bytes_max = 9\n")
 
     settings = load_settings({"DRAMATURG_DOCUMENTS_CONCURRENCY": "4"}, file)
 
     assert settings.documents.concurrency == 4
-    assert settings.documents.size_max_bytes == 9
+    assert settings.documents.size_bytes_max == 9
 
 
 @pytest.mark.parametrize(
