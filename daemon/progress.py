@@ -1,6 +1,6 @@
 """What a person sees while a pipeline runs: the overview as a live screen."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 from rich import box
@@ -32,7 +32,7 @@ class Screen:
 
 
 @contextmanager
-def shown(screen: Screen, console: Console) -> Iterator[Screen]:
+def shown(screen: Screen, console: Console) -> Generator[Screen]:
     """Show a screen while the block runs, if there is a terminal to show it on."""
     if not console.is_terminal:
         yield screen

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
@@ -90,7 +91,8 @@ def ingest(  # noqa: PLR0913 - the options of a command
         chaos_seed=seed,
     )
     job = _Ingestion(data, settings, kill_after, Output(as_json=as_json))
-    with logging_to(made(data) / LOGS):
+    with logging_to(made(data) / LOGS), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of modules that are read
         return anyio.run(job.run, paths)
 
 
