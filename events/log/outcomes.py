@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from .api import Appended, Context, Done, EventLog, IdempotencyKey, StreamAppend
 from .errors import LogError
@@ -44,17 +45,18 @@ async def appended(
     while log.congested:
         await _change(log.on_congestion)
     future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-
-    def done(outcome: Appended | LogError) -> None:
-        if future.done():
-            return
-        if isinstance(outcome, LogError):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-    log.submit(streams, context, done, keys=keys)
+    log.submit(streams, context, partial(_wake, future), keys=keys)
     return await future
+
+
+def _wake(future: asyncio.Future[Appended], outcome: Appended | LogError) -> None:
+    """Give a waiter its outcome, unless it has been cancelled."""
+    if future.done():
+        return
+    if isinstance(outcome, Appended):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
 
 
 async def _change(

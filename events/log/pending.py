@@ -44,7 +44,10 @@ def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
     """
     encode = encoder.encode
     try:
-        datas = [encode(event) for append in streams for event in append.events]
+        if len(streams) == 1:
+            datas = [encode(event) for event in streams[0].events]
+        else:
+            datas = [encode(event) for append in streams for event in append.events]
         for key in keys:
             check_key(key)
     except EncodingError as error:
