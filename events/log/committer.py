@@ -75,6 +75,9 @@ class Committer:
         self._node = node
         self._now_us = now_us
         self._heads: dict[str, Head] = {}
+        """Those used of late. A group changes them in place: if it fails, so has all."""
+        self._older_heads: dict[str, Head] = {}
+        """Those used before; they are taken up again or forgotten."""
         self._groups = 0
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE meta SET epoch = epoch + 1")
@@ -108,7 +111,9 @@ class Committer:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise OutcomeUnknownError(advice(error)) from error
-        self._remember(group)
+        self._next_position = group.next_position
+        if len(self._heads) > HEADS_MAX // 2:
+            self._older_heads, self._heads = self._heads, {}
         return outcomes
 
     def checkpoint(self) -> None:
@@ -188,28 +193,20 @@ class Committer:
             _DELETE_SNAPSHOTS, [(name, SNAPSHOTS_KEPT) for name in names]
         )
 
-    def _remember(self, group: Group) -> None:
-        self._next_position = group.next_position
-        heads = self._heads
-        for name in group.changed:
-            heads.pop(name, None)
-            heads[name] = group.heads[name]
-        while len(heads) > HEADS_MAX:
-            del heads[next(iter(heads))]
-
     def _heads_of(self, appends: Sequence[Pending]) -> dict[str, Head]:
-        """Return the heads of all streams that a group names, if it is a name."""
-        known = self._heads
-        heads: dict[str, Head] = {}
+        """Return heads, among them those of all names of streams in a group."""
+        heads, older = self._heads, self._older_heads
         missing: list[str] = []
         for pending in appends:
             if pending.refused is not None:
                 continue
             for append in pending.streams:
                 name = append.stream
-                if name in known:
-                    heads[name] = known[name]
-                elif name not in heads and is_name(name):
+                if name in heads:
+                    continue
+                if name in older:
+                    heads[name] = older.pop(name)
+                elif is_name(name):
                     heads[name] = ABSENT
                     missing.append(name)
         if missing:

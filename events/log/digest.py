@@ -38,6 +38,5 @@ def chained(  # noqa: PLR0913, PLR0917 - all that an event's digest depends on
 ) -> bytes:
     """Return the digest of an event, 32 bytes."""
     place = _encode((position, stream, version, tag))
-    return sha256(
-        b"%b%b%b%b" % (previous, sha256(data).digest(), place, header),
-    ).digest()
+    data_digest = sha256(data).digest()
+    return sha256(b"".join((previous, data_digest, place, header))).digest()

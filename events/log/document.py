@@ -18,7 +18,10 @@ from .encoding import INT_LIMIT
 from .errors import EncodingError, LogDamagedError
 
 _JSON = msgspec.json.Encoder()
-_SEAM = b',"data":'
+SEAM = b',"data":'
+"""Stands between a header, its closing brace taken off, and the data."""
+CLOSING = b"}"
+"""Ends a document."""
 
 
 def encode_header(header: Header) -> bytes:
@@ -39,7 +42,7 @@ def encode_header(header: Header) -> bytes:
 
 def join(header: bytes, data: bytes) -> bytes:
     """Return the document of an encoded header and encoded data."""
-    return b'%b,"data":%b}' % (header[:-1], data)
+    return header[:-1] + SEAM + data + CLOSING
 
 
 def split(document: bytes) -> tuple[bytes, bytes]:
@@ -47,7 +50,7 @@ def split(document: bytes) -> tuple[bytes, bytes]:
 
     Raises `LogDamagedError` when this is no document of an event.
     """
-    header, seam, data = document.partition(_SEAM)
+    header, seam, data = document.partition(SEAM)
     if not seam or not data.endswith(b"}"):
         raise LogDamagedError(
             f"an event's document is not one: {document[:80]!r}; "

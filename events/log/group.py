@@ -5,7 +5,7 @@ from typing import Any
 
 from .api import Appended, Context, Header, StreamAppend
 from .digest import FIRST, chained
-from .document import encode_header, join
+from .document import CLOSING, SEAM, encode_header
 from .errors import (
     EncodingError,
     KeyTakenError,
@@ -47,7 +47,7 @@ class Group:
         epoch: int,
     ) -> None:
         self.heads = heads
-        """Where the streams stand, by name; those in `changed` as of now."""
+        """Where the streams stand, by name; moved on in place."""
         self._keys = keys
         self._committed_us = committed_us
         self._node = node
@@ -70,9 +70,9 @@ class Group:
         streams = pending.streams
         if len(streams) == 1:
             append = streams[0]
-            version = self._version(append.stream)
-            if version != append.expected:
-                raise VersionConflictError(append.stream, append.expected, version)
+            head = self.heads.get(append.stream)
+            if head is None or head[0] != append.expected:
+                self._check_versions(streams)
         else:
             self._check_versions(streams)
         if pending.keys:
@@ -80,10 +80,12 @@ class Group:
         first = self.next_position
         if pending.datas:
             self._write(pending)
+        else:
+            first -= 1
         for key in pending.keys:
             self._keys[key.scope, key.key] = key.stream
             self.key_values += (key.scope, key.key, key.stream, key.expires_us)
-        return Appended(min(first, self.next_position - 1), self._committed_us)
+        return Appended(first, self._committed_us)
 
     def _version(self, name: str) -> int:
         head = self.heads.get(name)
@@ -115,34 +117,37 @@ class Group:
             wanted[name] = key.stream
 
     def _write(self, pending: Pending) -> None:
-        heads, values = self.heads, self.event_values
+        heads, values, changed = self.heads, self.event_values, self.changed
         position = self.next_position
         datas = iter(pending.datas)
         schema = -1
-        header = b""
+        header = opening = b""
         for append in pending.streams:
             events = append.events
             if not events:
                 continue
             name = append.stream
             version, previous, digest, was_open = heads[name]
-            turned = version > 0 and was_open == events[-1].closes
+            is_open = not events[-1].closes
+            turned = version > 0 and was_open != is_open
             for event in events:
                 if event.version != schema:
                     # Only the context can fail to be encoded, so the first header
                     # does, before anything is changed, or none.
                     schema = event.version
                     header = self._header(pending.context, schema)
+                    opening = header[:-1] + SEAM
                 version += 1
                 tag = event.tag
                 data = next(datas)
                 digest = chained(digest, position, name, version, tag, header, data)
-                document = join(header, data).decode()
+                document = (opening + data + CLOSING).decode()
                 values += (document, position, name, version, tag, previous, digest)
                 previous = position
                 position += 1
-            heads[name] = (version, previous, digest, not events[-1].closes)
-            self.changed[name] = turned or self.changed.get(name, False)
+            heads[name] = (version, previous, digest, is_open)
+            if turned or name not in changed:
+                changed[name] = turned
         self.next_position = position
 
     def _header(self, context: Context, schema: int) -> bytes:
