@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lock bench
+.PHONY: help setup run format check test bench lock
 PYTHON ?= python3
 BIN := .venv/bin
 DOCS ?=
@@ -42,6 +42,9 @@ test: .venv/.ready  ## Run the tests and measure their coverage
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+bench: .venv/.ready  ## Measure speed against floors of the same run, a JSON line each
+	for name in log actors breakers pipelines; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 lock: .venv/.ready  ## Resolve the requirements files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements/dev.txt

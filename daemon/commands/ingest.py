@@ -144,19 +144,21 @@ class _Ingestion:
             _beside(partial(self._tell, log), partial(self._follow, log)),
         ):
             summary = await job.ingest(corpus)
-        while rest := await log.read(self._told):
+        while self._output.as_json and (rest := await log.read(self._told)):
             self._tell_page(rest)
         return summary
 
     async def _tell(self, log: EventLog) -> None:
         """Tell a program of every item that comes to an end, once that is durable."""
+        if not self._output.as_json:
+            return
         async for page in subscribe_pages(log, self._told):
             self._tell_page(page)
 
     def _tell_page(self, page: Sequence[Recorded]) -> None:
         for recorded in page:
             event = recorded.event
-            if self._output.as_json and isinstance(event, ENDINGS):
+            if isinstance(event, ENDINGS):
                 told = Told(recorded.position, recorded.stream, event.tag)
                 self._output.value(told)
         self._told = page[-1].position
