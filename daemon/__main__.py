@@ -1,5 +1,22 @@
-"""`python -m dramaturg.daemon` is the `dramaturg` command."""
+"""Where the `dramaturg` command begins, also as `python -m dramaturg.daemon`."""
 
-from .cli import main
+import sys
 
-main()
+EXTRAS = "dramaturg[daemon,documents]"
+
+
+def main() -> None:
+    """Run the command line, if what it needs is installed."""
+    try:
+        from .cli import main as command  # noqa: PLC0415 - it needs extras
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"dramaturg: the command needs {error.name}, which is not installed: "
+            f"pip install '{EXTRAS}'\n",
+        )
+        sys.exit(2)
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,8 @@
 """`dramaturg state`, `log`, `ask-graph` and `search` over what was ingested."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +161,17 @@ def test_words_are_found(dramaturg: Run, data: Path, capsys: Captured) -> None:
 def test_the_version_is_told(dramaturg: Run, capsys: Captured) -> None:
     assert dramaturg("--version") == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_without_its_extras_the_command_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['cyclopts'] = None;"
+        "from dramaturg.daemon.__main__ import main; main()"
+    )
+    bare = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+
+    assert bare.returncode == 2
+    assert bare.stderr.startswith("dramaturg: the command needs cyclopts")
+    assert "dramaturg[daemon,documents]" in bare.stderr
