@@ -43,6 +43,7 @@ class Generation:
         "dirty_us",
         "failures",
         "gated",
+        "heeded",
         "number",
         "phase",
         "retired",
@@ -92,6 +93,8 @@ class Generation:
         self.slow_s = config.slow_call_s if config.slow_call_s is not None else inf
         self.clocked = self.timed or self.turn_s < inf
         """The end of a call is to be looked up."""
+        self.heeded = self.gated or self.timed
+        """The start of a call is to be looked up."""
         self.attend_at = self.seq + 1
         """The number of the call from which on the machine has to be told."""
 
