@@ -26,6 +26,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Function = Callable[P, Awaitable[R]]
 Fallback = Callable[[BreakerOpenError], R | Awaitable[R]]
+_ORDINARY = Outcomes()
+"""Shared by all breakers that are told nothing else; it holds nothing of theirs."""
 STARTS_MAX = 3
 """How often a call waits for the state to be read from the log."""
 
@@ -70,7 +72,7 @@ class Breaker(Steering):
     ) -> None:
         self.machine = Machine(name, config, journal=recorder, draw=draw)
         """The state machine; for those who build on breakers."""
-        self.outcomes = outcomes or Outcomes()
+        self.outcomes = outcomes or _ORDINARY
         self._recorder = recorder
         self._clock = clock
         self._wall_us = wall_us

@@ -70,7 +70,7 @@ class Core:
         """Calls refused since then."""
         self.errors: tuple[str, ...] = ()
         """The classes of the last errors."""
-        self._proposed: list[Event] = []
+        self._proposed: tuple[Event, ...] = ()
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ class Core:
             for event in events:
                 self._apply(event, now)
             return events
-        self._proposed.extend(events)
+        self._proposed += tuple(events)
         for event in events:
             self.journal.add(event)
         return events
@@ -112,15 +112,14 @@ class Core:
         """Put a decision into force that has become durable; ignore other events."""
         if not self._proposed or event is not self._proposed[0]:
             return
-        del self._proposed[0]
+        self._proposed = self._proposed[1:]
         self._apply(event, now)
         if not self._proposed:
             self._thaw(now)
 
     def forget(self, now: Now) -> Events:
         """Drop the decisions that did not become durable, and return them."""
-        dropped = tuple(self._proposed)
-        self._proposed.clear()
+        dropped, self._proposed = self._proposed, ()
         self._thaw(now)
         return dropped
 
@@ -141,7 +140,7 @@ class Core:
         """Take over the state that the log holds, at the start."""
         self.state = state
         self.errors = state.errors
-        self._proposed.clear()
+        self._proposed = ()
         self._emit(*decide.restarted(state, now))
         self.ready = state.config_version > 0 and state.code == self.config
         self._begin(now)

@@ -4,6 +4,7 @@ Every generation is a new object. A call keeps the one it was admitted by, so a
 late result is counted on a retired generation and cannot move the breaker.
 """
 
+from collections.abc import Sequence
 from math import inf
 
 import msgspec
@@ -65,9 +66,9 @@ class Generation:
         self.seq = state.window.seq
         """The number of the last call that was counted."""
         self.rolled_seq = self.seq
-        self.failures: list[int] = []
-        """Numbers that no roll-up holds yet."""
-        self.slows: list[int] = []
+        self.failures: Sequence[int] = ()
+        """Numbers that no roll-up holds yet; without any, no list is kept."""
+        self.slows: Sequence[int] = ()
         self.dirty_us: int | None = None
         """When the first call after the last roll-up ended."""
         self.until_s = -inf
@@ -120,11 +121,10 @@ class Generation:
         if not (failed or slow):
             return
         self.window.add(self.seq, failed=failed, slow=slow)
-        for bad, numbers in ((failed, self.failures), (slow, self.slows)):
-            if bad:
-                numbers.append(self.seq)
-                if len(numbers) > UNROLLED_MAX:
-                    del numbers[0]
+        if failed:
+            self.failures = _and_one(self.failures, self.seq)
+        if slow:
+            self.slows = _and_one(self.slows, self.seq)
 
     def watch(self, config: BreakerConfig, *, rolls_up: bool) -> None:
         """Set the number of the next good call that matters."""
@@ -170,10 +170,19 @@ class Generation:
         )
         self.window.rolled_up()
         self.rolled_seq = self.seq
-        self.failures, self.slows, self.dirty_us = [], [], None
+        self.failures, self.slows, self.dirty_us = (), (), None
         if not self.retired and self.counting:
             self.attend_at = self.seq + 1
         return event
+
+
+def _and_one(numbers: Sequence[int], number: int) -> list[int]:
+    """Add a number to those kept, up to the limit."""
+    kept = numbers if isinstance(numbers, list) else [*numbers]
+    kept.append(number)
+    if len(kept) > UNROLLED_MAX:
+        del kept[0]
+    return kept
 
 
 class Permit:

@@ -51,7 +51,7 @@ class Machine(Core):
         self.late = 0
         """Results that came after their generation was over."""
         self._draw = draw
-        self._held: list[_Settlement] = []
+        self._held: tuple[_Settlement, ...] = ()
 
     def admit(self, now: Now) -> Permit | Rejection:
         """Let a call pass or refuse it. A probe must not start before it is durable."""
@@ -197,7 +197,7 @@ class Machine(Core):
 
     def _settle_probe(self, settlement: _Settlement, now: Now) -> None:
         if self.frozen:
-            self._held.append(settlement)
+            self._held += (settlement,)
             return
         permit, outcome, slow, error, retry_after_s = settlement
         late = permit.generation.retired
@@ -251,7 +251,7 @@ class Machine(Core):
         return self.propose(lambda state: decide.tripped(state, now, span_us, why), now)
 
     def _thaw(self, now: Now) -> None:
-        held, self._held = self._held, []
+        held, self._held = self._held, ()
         for settlement in held:
             self._settle_probe(settlement, now)
         if self.generation.counting and not self.generation.retired:

@@ -78,7 +78,7 @@ class Probes(msgspec.Struct, frozen=True, gc=False):
         return self.good + self.failed + self.slow
 
 
-class BreakerState(msgspec.Struct, frozen=True):
+class BreakerState(msgspec.Struct, frozen=True, gc=False):
     """A breaker as of some event."""
 
     name: str
