@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -218,3 +219,21 @@ def test_a_full_disk_is_told_and_nothing_is_lost(docs: Path, tmp_path: Path) -> 
     )
     assert again.returncode == 0, again
     assert "3 in the graph, 3 in the index" in again.stdout
+
+
+def test_killed_after_so_many_documents_it_goes_on(
+    dramaturg: Run, docs: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ("ingest", str(docs), "--data", str(tmp_path / "var"))
+    killed = subprocess.run(
+        [sys.executable, "-m", "dramaturg.daemon", *words, "--kill-after", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed
+
+    assert dramaturg(*words) == 0
+    said = capsys.readouterr().out
+    assert "3 in the graph, 3 in the index" in said
+    assert "3 done now" not in said
