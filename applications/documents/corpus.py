@@ -142,8 +142,8 @@ def _of_distribution(
         if kind is None or ".." in file.parts:
             continue
         path = Path(str(distribution.locate_file(file)))
-        if not _is_worth_an_item(path, kind):
-            continue
+        if not path.exists() or not _is_worth_an_item(path, kind):
+            continue  # what was deleted is still listed, up to Python 3.11
         inside = _without_version(file)
         yield Source(
             key=f"distribution:{name}/{inside}",
