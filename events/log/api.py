@@ -1,7 +1,7 @@
 """The words in which one speaks to a log: appends, contexts, recorded events."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -150,13 +150,13 @@ class EventLog(Protocol):
         """
         ...
 
-    async def append(
+    def append(
         self,
         streams: Sequence[StreamAppend],
         context: Context | None = None,
         *,
         keys: Sequence[IdempotencyKey] = (),
-    ) -> Appended:
+    ) -> Coroutine[Any, Any, Appended]:
         """Append and wait until it is durable. Raises `LogError`s."""
         ...
 
