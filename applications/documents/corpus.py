@@ -69,8 +69,8 @@ def installed(paths: Iterable[str] | None = None) -> Corpus:
     found: dict[str, importlib.metadata.Distribution] = {}
     where = sys.path if paths is None else list(paths)
     for distribution in importlib.metadata.distributions(path=where):
-        name = distribution.metadata["Name"]
-        if name:  # half-removed ones have none
+        name = _name(distribution)
+        if name:
             found.setdefault(normalise(name), distribution)
     sources: dict[str, Source] = {}
     for name, distribution in sorted(found.items()):
@@ -100,11 +100,8 @@ def from_paths(paths: Iterable[Path]) -> Corpus:
             else:
                 source = _of_file(file, kind)
                 sources.setdefault(source.key, source)
-    found = {
-        normalise(each.metadata["Name"]): each
-        for each in importlib.metadata.distributions()
-        if each.metadata["Name"]
-    }
+    distributions = importlib.metadata.distributions()
+    found = {normalise(name): each for each in distributions if (name := _name(each))}
     where = ", ".join(map(str, paths)) or "no path"
     return _corpus(
         sources,
@@ -125,6 +122,12 @@ def _corpus(
             "folder by folder",
         )
     return Corpus(tuple(sources[key] for key in sorted(sources)), names, skipped)
+
+
+def _name(distribution: importlib.metadata.Distribution) -> str:
+    """Return its name; half-removed ones have none."""
+    metadata = distribution.metadata
+    return metadata["Name"] if "Name" in metadata else ""
 
 
 def _names(found: dict[str, importlib.metadata.Distribution]) -> tuple[str, ...]:

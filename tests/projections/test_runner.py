@@ -1,7 +1,8 @@
 """Projections: the same state however often they stopped on the way."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -46,8 +47,9 @@ PLAY = [("part/hamlet", Spoke(str(line))) for line in range(2500)]
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(tmp_path / "checkpoints.sqlite")
+def checkpoints(tmp_path: Path) -> Generator[Checkpoints]:
+    with Checkpoints(tmp_path / "checkpoints.sqlite") as opened:
+        yield opened
 
 
 def test_a_projection_reads_the_log_page_by_page_and_tells_how_far_it_is(
@@ -204,7 +206,7 @@ def test_a_file_that_goes_bad_while_it_is_open_is_an_error_that_helps(
     tmp_path: Path,
     checkpoints: Checkpoints,
 ) -> None:
-    with sqlite3.connect(tmp_path / "checkpoints.sqlite") as other:
+    with closing(sqlite3.connect(tmp_path / "checkpoints.sqlite")) as other:
         other.execute("DROP TABLE checkpoints")
 
     with pytest.raises(CheckpointsError, match="no such table"):
