@@ -127,7 +127,7 @@ def _corpus(
 def _name(distribution: importlib.metadata.Distribution) -> str:
     """Return its name; half-removed ones have none."""
     metadata = distribution.metadata
-    return metadata["Name"] if "Name" in metadata else ""
+    return metadata["Name"] if "Name" in metadata else ""  # noqa: SIM401 - no get in its type
 
 
 def _names(found: dict[str, importlib.metadata.Distribution]) -> tuple[str, ...]:
