@@ -25,6 +25,7 @@ from .api import (
 )
 from .encoding import EventEncoder
 from .errors import LogDamagedError, LogError, LogUnavailableError
+from .gathering import Gathering
 from .listeners import Listeners
 from .outcomes import Outcome, appended, deliver
 from .pending import Pending, encoded
@@ -78,6 +79,7 @@ class SqliteLog:
         self._unwritten_max = unwritten_max
         self._why = "it is not open"
         self._tick: list[Pending] = []
+        self._gathering = Gathering()
         self._snapshots: dict[tuple[str, int, int], Snapshot] = {}
         self._closing = False
         self._availability: Listeners[bool] = Listeners()
@@ -145,7 +147,7 @@ class SqliteLog:
             return
         pending = encoded(self._encoder, streams, context, done, keys, incarnation)
         if not self._tick:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._look)
         self._tick.append(pending)
         self._unwritten += len(pending.datas)
         if self._unwritten >= self._unwritten_max and not self.congested:
@@ -177,9 +179,19 @@ class SqliteLog:
         if len(self._snapshots) > SNAPSHOTS_MAX:
             del self._snapshots[next(iter(self._snapshots))]
 
+    def _look(self) -> None:
+        """Hand what was gathered to the writer, unless more is about to come."""
+        if not self._tick:
+            return
+        if self._gathering.is_complete(len(self._tick), self._loop.time()):
+            self._flush()
+        else:
+            self._loop.call_soon(self._look)
+
     def _flush(self) -> None:
-        """Hand the tick's appends to the writer."""
+        """Hand what was gathered to the writer."""
         if self._tick or (self._snapshots and self._closing):
+            self._gathering.sent(len(self._tick), self._loop.time())
             self._writer.put(Work(self._tick, [*self._snapshots.values()]))
             self._tick = []
             self._snapshots.clear()
@@ -223,6 +235,7 @@ class SqliteLog:
         moved = position != self.position
         self.position = position
         relieved = self._relieved(size)
+        self._gathering.answered(len(outcomes), self._loop.time())
 
         def then() -> None:
             if moved:

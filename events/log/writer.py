@@ -30,6 +30,15 @@ CHECKPOINT_BYTES = 16 << 20
 At eight times this size it is moved even so.
 """
 
+_LOOKS = 16
+"""So often the size of the WAL is looked at while it grows to `CHECKPOINT_BYTES`.
+
+A look gives the interpreter's lock away, so it is not taken after every group.
+"""
+
+_GROUP_BYTES = 16 << 10
+"""What a group adds to the WAL, roughly, besides twice the size of its data."""
+
 _log = structlog.get_logger()
 
 
@@ -43,6 +52,11 @@ class Work(msgspec.Struct):
     def size(self) -> int:
         """How many events there are."""
         return sum([len(pending.datas) for pending in self.appends])
+
+    @property
+    def size_bytes(self) -> int:
+        """How long their data are."""
+        return sum([len(data) for each in self.appends for data in each.datas])
 
 
 class Token(Enum):
@@ -108,6 +122,8 @@ class Writer:
         self._acknowledged: int | None = None
         self._pause_s = options.retry_s[0]
         self._stopping = False
+        self._grown_bytes = 0
+        """By how much the WAL has grown since it was looked at, roughly."""
         self._queue: queue.SimpleQueue[Work | Token] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._run,
@@ -166,12 +182,9 @@ class Writer:
                 outcomes = committer.commit(work.appends, work.snapshots)
                 self._acknowledged = committer.position
                 self._pause_s = self._options.retry_s[0]
-                self._tell(
-                    self._side.committed,
-                    outcomes,
-                    work.size,
-                    committer.position,
-                )
+                position = committer.position
+                self._tell(self._side.committed, outcomes, work.size, position)
+                self._grown_bytes += 2 * work.size_bytes + _GROUP_BYTES
                 work = Work([], [])
             self._checkpoint(committer)
         except Exception as error:  # noqa: BLE001 - nobody else would answer the appends
@@ -198,10 +211,14 @@ class Writer:
 
     def _checkpoint(self, committer: Committer) -> None:
         """Move the WAL into the file when it has grown and nobody waits."""
+        if self._grown_bytes < CHECKPOINT_BYTES // _LOOKS:
+            return
         size = self._wal.stat().st_size
         idle = self._queue.empty()
         if size >= CHECKPOINT_BYTES * (1 if idle else 8):
             committer.checkpoint()
+        if size < CHECKPOINT_BYTES or idle:
+            self._grown_bytes = 0
 
     def _survive(self, error: Exception, work: Work) -> Committer | None:
         """Refuse all that is queued, then open the file again, for as long as it takes.
