@@ -76,12 +76,14 @@ def succeeded(item: Item, outcome: StageSucceeded, moment: Moment) -> Events:
     following = "" if item.back else plan.following(item.results, stage)
     starts = following and not item.paused and moment.free(following)
     declared = plan.stage(stage)
-    percent = item.percent if declared is None else declared.percent
+    percent = item.percent
+    if declared is not None and declared.percent > percent:
+        percent = declared.percent
     done = StageDone(
         stage=stage,
         result=outcome.result,
         starts=following if starts else "",
-        percent=max(percent, item.percent),
+        percent=percent,
         took_us=outcome.took_us,
     )
     if item.back:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from .attempts import wanted
 from .item import ENDS, Item, Place
@@ -78,7 +79,7 @@ class Board:
 
     def after(self, leaving: str) -> Callable[[str], bool]:
         """Return `free` as it is once the running attempt at `leaving` is over."""
-        return lambda stage: self.free(stage, leaving)
+        return partial(self.free, leaving=leaving)
 
     def changed(self, stream: str, before: Item | None, after: Item | None) -> None:
         """Take note that an item was opened, has changed or has ended."""

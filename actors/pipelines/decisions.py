@@ -112,7 +112,8 @@ class ItemDecisions(StreamOwner[Item]):
         item = states.get(outcome.stream)
         if item is None:
             return NOTHING
-        moment = Moment(self.board.plan, ctx.now_us, self.board.after(item.stage))
+        board = self.board
+        moment = Moment(board.plan, ctx.now_us, board.after(item.stage))
         return self.decided(item, JUDGES[type(outcome)](item, outcome, moment), moment)
 
     def lost(

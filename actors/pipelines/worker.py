@@ -172,10 +172,18 @@ class StageWorker(Actor):
                 attempt.is_over = True
                 if attempt.why:
                     self._stopped(attempt)
-        del self._attempts[attempt.about[0]]
-        raw, took_us = msgspec.Raw(data), self._took_us(attempt)
+        stream, stage_name, number, undoing, redrives = attempt.about
+        del self._attempts[stream]
         self._crew.pipeline.tell(
-            StageSucceeded(*attempt.about, result=raw, took_us=took_us),
+            StageSucceeded(
+                stream,
+                stage_name,
+                number,
+                undoing,
+                redrives,
+                result=msgspec.Raw(data),
+                took_us=round((self.ctx.now_s - attempt.since_s) * 1e6),
+            ),
         )
 
     def _call(self, attempt: Attempt) -> Awaitable[Any]:

@@ -51,7 +51,6 @@ class Journal(ABC):
         "_log",
         "_outbox",
         "_paused",
-        "_pipelined",
         "_revoked",
         "_signalled",
         "_undurable",
@@ -70,8 +69,7 @@ class Journal(ABC):
         self._cell: Cell = context.cell
         self._context = context
         self._log: EventLog = system.needed_log(self._cell.path)
-        self._pipelined = pipelined
-        self._undurable_max = undurable_max
+        self._undurable_max = max(1, undurable_max) if pipelined else 1
         self._incarnation = Incarnation()
         self._outbox = Outbox()
         self._undurable = 0
@@ -212,14 +210,15 @@ class Journal(ABC):
         entry = Entry(self, command, reply, origin, answer, appends, events, undo)
         self._outbox.entries.append(entry)
         self._undurable += events
-        self._log.submit(
+        log = self._log
+        log.submit(
             appends,
             log_context(origin, cell.pump.clock.now_us()),
             entry.done,
             keys=keys,
             incarnation=self._incarnation,
         )
-        if self._must_wait:
+        if self._undurable >= self._undurable_max or log.congested:
             self._paused = True
             cell.hold()
         return entry
@@ -228,9 +227,7 @@ class Journal(ABC):
     def _must_wait(self) -> bool:
         """Whether the next command has to wait for what is being written."""
         return self._undurable > 0 and (
-            not self._pipelined
-            or self._undurable >= self._undurable_max
-            or self._log.congested
+            self._undurable >= self._undurable_max or self._log.congested
         )
 
     # Settling

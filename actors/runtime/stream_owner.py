@@ -1,6 +1,7 @@
 """The actor that owns many streams: a pipeline's items, a queue's dead letters."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -138,6 +139,8 @@ Known = tuple[str, Any, int]
 class StreamOwnerJournal(Journal, Generic[S]):
     """The journal of an actor with many streams."""
 
+    _context: OwnerContext
+
     __slots__ = ("_actor", "_changed", "_fold", "_prefix", "states", "versions")
 
     def __init__(self, actor: StreamOwner[S], context: OwnerContext) -> None:
@@ -165,9 +168,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
 
     def _resume(self) -> None:
         """Have the actor do what its states still owe."""
-        context = self._context
-        assert isinstance(context, OwnerContext)
-        self._actor.resume(self.states, context)
+        self._actor.resume(self.states, self._context)
 
     def adopt(self, stream: str, events: tuple[Event, ...]) -> None:
         """Take a stream over."""
@@ -189,14 +190,16 @@ class StreamOwnerJournal(Journal, Generic[S]):
 
     def command(self, message: Message) -> None:
         """Decide about `message` on the tentative states."""
-        context = self._context
-        assert isinstance(context, OwnerContext)
         try:
-            decision = self._actor.decide(self.states, message, context)
+            decision = self._actor.decide(self.states, message, self._context)
         except CommandRejectedError as error:
             self.refuse(message, error)
             return
-        writes = [write for write in decision.writes if write.events]
+        writes = decision.writes
+        if len(writes) == 1 and writes[0].events:
+            self._submit_one(message, decision, writes[0])
+            return
+        writes = tuple([write for write in writes if write.events])
         if not writes:
             self.answer(message, decision.reply)
             return
@@ -214,6 +217,27 @@ class StreamOwnerJournal(Journal, Generic[S]):
 
         self.submit(message, appends, count, decision.reply, decision.keys, undo)
 
+    def _submit_one(
+        self,
+        message: Message,
+        decision: OwnerDecision,
+        write: Write,
+    ) -> None:
+        """Submit a decision about one stream: what nearly all are."""
+        stream, events = write.stream, write.events
+        before, version = self.states.get(stream), self.versions.get(stream, 0)
+        expected = version if write.expected is None else write.expected
+        append = StreamAppend(stream, expected, events)
+        self._apply(append)
+        self.submit(
+            message,
+            (append,),
+            len(events),
+            decision.reply,
+            decision.keys,
+            partial(self._put_back, stream, before, version),
+        )
+
     def _append(self, write: Write) -> StreamAppend:
         expected = write.expected
         if expected is None:
@@ -226,15 +250,18 @@ class StreamOwnerJournal(Journal, Generic[S]):
     def _apply(self, append: StreamAppend) -> None:
         """Fold events into the state of their stream, if it is of this actor's."""
         stream, version = append.stream, append.expected
-        state = self.states.get(stream)
+        before = state = self.states.get(stream)
+        fold = self._fold
         if state is None:
             if version or not stream.startswith(self._prefix):
                 return
-            state = self._fold.initial(stream)
+            state = fold.initial(stream)
         for event in append.events:
             version += 1
-            state = evolved(self._fold, stream, state, event, version)
-        self._put(stream, state, version)
+            state = evolved(fold, stream, state, event, version)
+        self.states[stream] = state
+        self.versions[stream] = version
+        self._changed(stream, before, state)
 
     def _put(self, stream: str, state: S, version: int) -> None:
         before = self.states.get(stream)
@@ -252,9 +279,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
             self._put(stream, state, version)
 
     def _react(self, stream: str, event: Event) -> None:
-        context = self._context
-        assert isinstance(context, OwnerContext)
-        self._actor.react(stream, event, context)
+        self._actor.react(stream, event, self._context)
 
     def _durable(self, entry: Entry, appended: Appended) -> None:  # noqa: ARG002
         for append in entry.appends:

@@ -127,6 +127,20 @@ def _check_of(cls: type[Event]) -> Check | None:
     return check_all
 
 
+def _all_of(checks: list[Check]) -> Check:
+    """Join tests into one, most classes' two without a loop."""
+    first, *rest = checks
+    if not rest:
+        return first
+    second = _all_of(rest)
+
+    def check(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return check
+
+
 def _field_types(cls: type[Event]) -> Iterable[tuple[str, inspect.Type]]:
     info = cast("inspect.StructType", inspect.type_info(cls))
     return [(field.name, field.type) for field in info.fields]
