@@ -21,6 +21,7 @@ app = App(
     help="Keep unreliable work reliable, and see how it went.",
     version_flags=("--version",),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 app.command(ingest)
 app.command(ask_graph)

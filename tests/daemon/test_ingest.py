@@ -237,3 +237,25 @@ def test_killed_after_so_many_documents_it_goes_on(
     said = capsys.readouterr().out
     assert "3 in the graph, 3 in the index" in said
     assert "3 done now" not in said
+
+
+def test_interrupted_it_stops_in_order_and_says_how_to_go_on(
+    docs: Path, tmp_path: Path
+) -> None:
+    for number in range(60):
+        (docs / f"more-{number}.txt").write_text(f"Note {number}.\n" * 50)
+    words = ("ingest", str(docs), "--data", str(tmp_path / "var"), "--json")
+    with subprocess.Popen(
+        [sys.executable, "-m", "dramaturg.daemon", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()  # one is done, and many are under way
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+
+    assert process.returncode == 1
+    (line,) = errors.splitlines()
+    assert line == "dramaturg: interrupted; run the same command again to go on"
