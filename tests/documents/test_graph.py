@@ -296,6 +296,8 @@ for number in range(int(sys.argv[2]), 1_000_000):
 """
 
 
+@pytest.mark.kill
+@pytest.mark.timeout(120)
 async def test_nothing_acknowledged_is_lost_and_no_half_is_kept_after_a_kill(
     tmp_path: Path,
 ) -> None:

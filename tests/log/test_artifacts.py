@@ -297,6 +297,8 @@ print(steps)
 """
 
 
+@pytest.mark.kill
+@pytest.mark.timeout(120)
 def test_killed_at_any_step_a_copy_is_whole_or_not_there(
     tmp_path: Path,
     source: Path,

@@ -30,6 +30,7 @@ def start(script: str, *args: object) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.kill
 @pytest.mark.timeout(120)
 def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
     chance = random.Random(7)

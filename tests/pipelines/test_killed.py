@@ -33,6 +33,7 @@ def run(log: Path, kill_after: int) -> tuple[int, set[str]]:
     return done.returncode, set(done.stdout.split())
 
 
+@pytest.mark.kill
 @pytest.mark.timeout(180)
 def test_a_killed_pipeline_finishes_every_acknowledged_item_once(
     tmp_path: Path,

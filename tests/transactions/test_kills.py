@@ -59,6 +59,7 @@ def replayed(folder: Path) -> dict[str, Transaction]:
     return states
 
 
+@pytest.mark.kill
 @pytest.mark.timeout(180)
 def test_kills_at_any_moment_leave_each_transaction_whole_or_undone(
     tmp_path: Path,
