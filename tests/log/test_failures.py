@@ -150,9 +150,9 @@ async def test_everything_queued_is_refused_and_knows_whether_it_is_unknown(
         faults.gate.set()
         with pytest.raises(LogUnavailableError):
             await waiting
-        relieved = not log.congested
         faults.mend()
         await log.until(available=True)
+        relieved = not log.congested
         rows = await log.read()
 
     assert rows == []
