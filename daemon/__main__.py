@@ -9,13 +9,17 @@ def main() -> None:
     """Run the command line, if what it needs is installed."""
     try:
         from .cli import main as command  # noqa: PLC0415 - it needs extras
-    except ModuleNotFoundError as error:
+
+        command()
+    except ImportError as error:  # commands are loaded when they are called
+        missing = error.__cause__ or error
+        if not isinstance(missing, ModuleNotFoundError):
+            raise
         sys.stderr.write(
-            f"dramaturg: the command needs {error.name}, which is not installed: "
+            f"dramaturg: the command needs {missing.name}, which is not installed: "
             f"pip install '{EXTRAS}'\n",
         )
         sys.exit(2)
-    command()
 
 
 if __name__ == "__main__":

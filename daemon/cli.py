@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from ..events import DramaturgError
-from .commands.graph import ask_graph, search
-from .commands.ingest import ingest
-from .commands.log import log
-from .commands.state import state
 from .errors import UsageError
 from .logs import log_to_stderr
 from .output import Output
@@ -23,11 +19,17 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(ingest)
-app.command(ask_graph)
-app.command(search)
-app.command(log)
-app.command(state)
+COMMANDS = (
+    ("ingest", "ingest:ingest", "Bring documents into the graph and the index."),
+    ("ask-graph", "graph:ask_graph", "Ask the graph what the documents say."),
+    ("search", "graph:search", "Find documents by their words."),
+    ("log", "log:log", "See what the log holds, and whether it is sound."),
+    ("state", "state:state", "Show anything's state as of any position."),
+)
+"""Named and not imported: a command loads what it needs, and nothing else."""
+
+for _name, _where, _help in COMMANDS:
+    app.command(f"{__package__}.commands.{_where}", name=_name, help=_help)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from ..events import vocabulary
 from ..events.log import LogNotFoundError
 from ..events.log.reader import LogReader
+from ..events.log.schema import FILE_NAME
 from .errors import UsageError
 
 LOGS = "dramaturg.log"
@@ -13,7 +14,7 @@ LOGS = "dramaturg.log"
 
 def log_path(data: Path) -> Path:
     """Return where the log of a data folder is."""
-    return data / "events.db"
+    return data / FILE_NAME
 
 
 def projections_path(data: Path) -> Path:

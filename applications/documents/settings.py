@@ -9,6 +9,7 @@ from ...actors.breakers import BreakerConfig
 from ...actors.dead_letters import QueuePolicy
 from ...actors.retries import RetryPolicy
 from ...actors.transactions import Limits
+from ...events.log.schema import FILE_NAME
 from .chaos import BURST_MEAN_S, RATE_MAX
 from .intake import SIZE_BYTES_MAX
 
@@ -111,7 +112,7 @@ class Layout:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.log = data / "events.db"
+        self.log = data / FILE_NAME
         self.artifacts = data / "artifacts"
         self.graph = data / "graph.lbug"
         self.index = data / "index.sqlite"

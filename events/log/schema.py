@@ -9,6 +9,9 @@ from pathlib import Path
 
 from .errors import LogDamagedError, LogFormatError, LogNotFoundError
 
+FILE_NAME = "events.db"
+"""What a log is called in a folder of data."""
+
 FORMAT = 1
 """The format that is written; older ones are still read, newer ones refused."""
 

@@ -163,9 +163,16 @@ def test_the_version_is_told(dramaturg: Run, capsys: Captured) -> None:
     assert capsys.readouterr().out.strip()
 
 
-def test_without_its_extras_the_command_says_what_to_install() -> None:
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("cyclopts", ["log", "stat"]), ("ladybug", ["ask-graph"])],
+)
+def test_without_its_extras_the_command_says_what_to_install(
+    missing: str, words: list[str]
+) -> None:
     code = (
-        "import sys; sys.modules['cyclopts'] = None;"
+        f"import sys; sys.modules[{missing!r}] = None;"
+        f"sys.argv[1:] = {words!r};"
         "from dramaturg.daemon.__main__ import main; main()"
     )
     bare = subprocess.run(
@@ -173,5 +180,14 @@ def test_without_its_extras_the_command_says_what_to_install() -> None:
     )
 
     assert bare.returncode == 2
-    assert bare.stderr.startswith("dramaturg: the command needs cyclopts")
+    assert bare.stderr.startswith(f"dramaturg: the command needs {missing}")
     assert "dramaturg[daemon,documents]" in bare.stderr
+
+
+def test_looking_at_a_log_loads_nothing_of_the_documents(data: Path) -> None:
+    code = (
+        "import sys; from dramaturg.daemon.cli import run;"
+        "run(['log', 'stat', '--data', sys.argv[1]]);"
+        "assert 'ladybug' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(data)], check=True)
