@@ -1,12 +1,22 @@
 """The plain actor: state of its own, and a method per class of messages."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from .handlers import Handlers, handlers_of
 
 if TYPE_CHECKING:
+    from .cell import Cell
     from .context import ActorContext
     from .journal import Journal
+
+
+class _LazyContext:
+    """Makes an actor's context when it is first asked for; many never ask."""
+
+    def __get__(self, actor: "Actor", kind: type) -> "ActorContext":
+        """Make it, and leave it where the next look finds it before this."""
+        actor.ctx = context = actor.runtime_cell.own_context()
+        return context
 
 
 class Actor:
@@ -29,11 +39,15 @@ class Actor:
     An error in a handler ends this instance; the supervisor has a new one made.
     """
 
-    ctx: "ActorContext"
+    ctx: "ActorContext" = cast("ActorContext", _LazyContext())
     """There from `starting` on."""
+    runtime_cell: "Cell"
+    """The runtime's side of it; not for actors."""
     handlers: ClassVar[Handlers] = handlers_of(object)
     hooks: ClassVar[frozenset[str]] = frozenset()
     """Which of `starting`, `stopping`, `restarting` the class defines."""
+    starts_at_once: ClassVar[bool] = True
+    """Whether it is up as soon as it is made: it has no `starting` and no journal."""
 
     def __init_subclass__(cls) -> None:
         """Collect the handlers."""
@@ -43,6 +57,8 @@ class Actor:
         cls.hooks = frozenset(
             name for name in names if getattr(cls, name) is not getattr(Actor, name)
         )
+        keeps_nothing = cls.open_journal is Actor.open_journal
+        cls.starts_at_once = keeps_nothing and "starting" not in cls.hooks
 
     async def starting(self) -> None:
         """Get ready; no message is worked off before this has returned."""

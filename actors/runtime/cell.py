@@ -13,6 +13,7 @@ from asyncio import CancelledError, Future
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from .context import ActorContext
 from .errors import (
     ActorStoppedError,
     AskCycleError,
@@ -22,17 +23,17 @@ from .errors import (
     UnhandledMessageError,
 )
 from .handlers import Handlers, unhandled
-from .inbox import BUSY, Inbox
+from .inbox import BUSY, HELD, Inbox
 from .mailbox import DeadBox, Item, Reply, refuse
-from .messages import Ask, Message, Tick, is_ask
+from .messages import Ask, Message, is_ask
 from .origin import Origin
+from .timers import Tick
 from .work import Finished
 
 if TYPE_CHECKING:
     from .actor import Actor
     from .change import Change
     from .children import Children
-    from .context import ActorContext
     from .journal import Journal
     from .keeper import Root, Supervision
     from .pump import Pump
@@ -95,7 +96,16 @@ class Cell(Inbox):
         parent: "Cell | None",
         path: str,
     ) -> None:
-        super().__init__(pump, spec.mailbox, path)
+        mailbox = spec.mailbox
+        self.path = path
+        self.pump = pump
+        self.mailbox = mailbox
+        self.box = []
+        self.batch = None
+        self.gate = HELD
+        self.room = mailbox.capacity
+        self.signals = None
+        self.waiting = None
         self.spec = spec
         self.parent = parent
         self.handlers = NO_HANDLERS
@@ -133,49 +143,44 @@ class Cell(Inbox):
         self,
         message: Ask[A],
         timeout_s: float = 5.0,
-        *,
         origin: Origin | None = None,
     ) -> Future[A]:
         """Put `message` in the mailbox and return a future of the answer."""
         pump = self.pump
         reply: Future[A] = Future(loop=pump.loop)
-        item = (message, reply, origin or pump.origin)
+        if origin is None:
+            origin = pump.origin
         asker = pump.current
         if asker is not None and asker.asking is not None:
-            return self._asked_by(asker, item, timeout_s)
-        if self.box is None and pump.inline > 0:
-            pump.run_inline(self, item)
-            if reply.done():
-                return reply
+            self._asked_by(asker, message, reply, origin)
+        elif self.box is None and pump.inline > 0:
+            pump.run_inline(self, message, reply, origin)
         else:
-            self._queue(item)
-        pump.asks.add(reply, self, message, timeout_s)
+            self._queue((message, reply, origin))
+        if not reply.done():
+            pump.asks.add(reply, self, message, timeout_s)
         return reply
 
     def _asked_by(
         self,
         asker: "Cell",
-        item: tuple[Ask[A], Future[A], Origin | None],
-        timeout_s: float,
-    ) -> Future[A]:
+        message: Ask[A],
+        reply: Future[A],
+        origin: Origin | None,
+    ) -> None:
         """Take an ask from a coroutine handler, unless it would wait for itself."""
-        message, reply, _ = item
-        if self.box is not None and self._waits_for(asker):
+        idle = self.box is None
+        if not idle and self._waits_for(asker):
             refuse(reply, AskCycleError(self.path, message))
-            return reply
-        before = asker.asking or ()
-        open_asks = tuple(ask for ask in before if not ask[1].done())
+            return
+        open_asks = tuple(ask for ask in asker.asking or () if not ask[1].done())
         asker.asking = (*open_asks, (self, reply))
-        pump = self.pump
-        if self.box is None and pump.inline > 0:
-            pump.run_inline(self, item)
+        if idle and self.pump.inline > 0:
+            self.pump.run_inline(self, message, reply, origin)
             if reply.done():
                 asker.asking = open_asks
-                return reply
         else:
-            self._queue(item)
-        pump.asks.add(reply, self, message, timeout_s)
-        return reply
+            self._queue((message, reply, origin))
 
     def _queue(self, item: tuple[Ask[Any], Future[Any], Origin | None]) -> None:
         """Put an ask in the mailbox, or refuse it."""
@@ -205,6 +210,12 @@ class Cell(Inbox):
                 seen.add(cell)
                 todo += [target for target, reply in cell.asking if not reply.done()]
         return False
+
+    def own_context(self) -> ActorContext:
+        """Return what the actor sees of the runtime; it stays over restarts."""
+        if self.context is None:
+            self.context = ActorContext(self, self.pump.system)
+        return self.context
 
     # The outcome of a handler
 
@@ -254,15 +265,14 @@ class Cell(Inbox):
     def fail(self, error: BaseException, message: object = None) -> None:
         """Deal with an error of the actor: tell the asker, then the supervisor.
 
-        A refused command and an unhandled message concern the sender only, unless
-        it was another actor that did not handle what this one asked. All else shuts
-        the gate; the parent's supervision decides in the next turn.
+        A refused command and an unhandled message concern the sender only. All
+        else shuts the gate; the parent's supervision decides in the next turn.
         """
         reply, self.reply = self.reply, None
         refuse(reply, error)
         if isinstance(error, CommandRejectedError):
             return
-        if isinstance(error, UnhandledMessageError) and error.path == self.path:
+        if isinstance(error, UnhandledMessageError):
             self.pump.dead(self, message, "unhandled")
             return
         self.pump.on_failure(self, error, message)

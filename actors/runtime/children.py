@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Final
 
 from . import lifecycle
 from .cell import Cell
-from .context import ActorContext
 from .errors import ChildExistsError, SystemClosedError
 from .keeper import Supervision
 from .spec import SupervisorSpec
@@ -19,10 +18,11 @@ _TAKES_CHILDREN: Final = frozenset({"starting", "running", "failed", "suspended"
 class Children:
     """The cells under a cell, by id."""
 
-    __slots__ = ("cells", "parent", "supervision")
+    __slots__ = ("_prefix", "cells", "parent", "supervision")
 
     def __init__(self, parent: Cell) -> None:
         self.parent = parent
+        self._prefix = f"{parent.path.rstrip('/')}/"
         self.cells: dict[str, Cell] = {}
         self.supervision = Supervision(self)
 
@@ -30,7 +30,8 @@ class Children:
         """Start a child and return once it is up. Raises what its start raised."""
         cell = self.add(spec)
         try:
-            await lifecycle.start(cell)
+            if not lifecycle.make(cell):
+                await lifecycle.start(cell, made=True)
         except BaseException as error:
             if not cell.stopped:
                 self.remove(cell)
@@ -40,27 +41,21 @@ class Children:
 
     def add(self, spec: "AnySpec") -> Cell:
         """Make the cell of a child without starting it."""
-        parent = self.parent
-        path = f"{parent.path.rstrip('/')}/{spec.id}"
+        name, parent = spec.id, self.parent
+        before = self.cells.get(name)
+        path = self._prefix + name
         if parent.state not in _TAKES_CHILDREN:
             raise SystemClosedError(f"{parent.path} is {parent.state}: no {path} now")
-        before = self.cells.get(spec.id)
         if before is not None and not before.stopped:
             raise ChildExistsError(path)
-        return self._make(spec, path)
+        cell = self.cells[name] = Cell(parent.pump, spec, parent, path)
+        if spec.__class__ is SupervisorSpec:
+            cell.children = Children(cell)
+        return cell
 
     def renew(self, cell: Cell) -> Cell:
         """Make a new cell in the place of one that has stopped."""
-        return self._make(cell.spec, cell.path)
-
-    def _make(self, spec: "AnySpec", path: str) -> Cell:
-        parent = self.parent
-        cell = self.cells[spec.id] = Cell(parent.pump, spec, parent, path)
-        assert parent.context is not None
-        cell.context = ActorContext(cell, parent.context.system)
-        if isinstance(spec, SupervisorSpec):
-            cell.children = Children(cell)
-        return cell
+        return self.add(cell.spec)
 
     def remove(self, cell: Cell) -> None:
         """Forget a child that has stopped, unless it keeps its place in its group."""

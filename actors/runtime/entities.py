@@ -40,12 +40,7 @@ class EntityRef(Ref):
         self._kind = kind
         self._id = entity_id
 
-    @property
-    def stopped(self) -> bool:
-        """Whether it has stopped for good: an entity comes back."""
-        return False
-
-    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+    def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the entity's mailbox."""
         self._kind.cell(self._id).tell(message, origin=origin)
 
@@ -53,13 +48,12 @@ class EntityRef(Ref):
         self,
         message: Ask[A],
         timeout_s: float = 5.0,
-        *,
         origin: Origin | None = None,
     ) -> Future[A]:
         """Put `message` in the entity's mailbox and return a future of the answer."""
         return self._kind.cell(self._id).ask(message, timeout_s, origin=origin)
 
-    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+    async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait until there is room in the entity's mailbox, then tell."""
         await self._kind.cell(self._id).offer(message, origin=origin)
 

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
-from .messages import Message, Tick
-
 if TYPE_CHECKING:
     from .cell import Cell
     from .clock import Alarm
+    from .messages import Message
 
 LOOKS: Final = 4
 """Looks in the time that an actor has to be idle: so much later, by a quarter at the
@@ -35,14 +34,13 @@ class Quiet:
 class IdleTimer:
     """Sends an actor a message whenever it was idle for a time."""
 
-    __slots__ = ("_alarm", "_cell", "_interval_s", "_message", "_quiet", "_stale")
+    __slots__ = ("_alarm", "_cell", "_interval_s", "_message", "_quiet")
 
     def __init__(self, cell: "Cell", after_s: float, message: "Message") -> None:
         self._cell = cell
         self._message = message
         self._interval_s = after_s / LOOKS
         self._quiet = Quiet(cell)
-        self._stale = False
         self._alarm: Alarm = self._next()
 
     def _next(self) -> "Alarm":
@@ -51,14 +49,9 @@ class IdleTimer:
     def _look(self) -> None:
         if self._quiet.look():
             self._quiet = Quiet(self._cell)
-            self._cell.deliver(Tick(self))
+            self._cell.deliver(self._message)
         self._alarm = self._next()
 
-    def taken(self) -> Message | None:
-        """Return the message now that the tick is worked off; None: it is stale."""
-        return None if self._stale else self._message
-
     def cancel(self) -> None:
-        """Send nothing any more, and drop what was sent and not yet read."""
-        self._stale = True
+        """Send nothing any more."""
         self._alarm.cancel()

@@ -18,7 +18,7 @@ does nothing.
 
 from asyncio import Future
 from collections.abc import Callable, Iterator
-from itertools import chain, takewhile
+from itertools import chain
 from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
@@ -50,20 +50,18 @@ class Inbox(Ref):
         "waiting",
     )
 
-    def __init__(self, pump: "Pump", mailbox: Mailbox, path: str) -> None:
-        self.path = path
-        self.pump = pump
-        self.mailbox = mailbox
-        self.box: list[Item] | DeadBox | None = []
-        self.batch: Iterator[Item] | None = None
-        self.gate: int = HELD
-        self.room = mailbox.capacity
-        """How long `box` may grow before the bound must be looked at closely."""
-        self.signals: list[Callable[[], None]] | None = None
-        self.waiting: list[Future[None]] | None = None
-        """Who waits until there is room, or until the handler has ended."""
+    pump: "Pump"
+    mailbox: Mailbox
+    box: "list[Item] | DeadBox | None"
+    batch: Iterator[Item] | None
+    gate: int
+    room: int
+    """How long `box` may grow before the bound must be looked at closely."""
+    signals: list[Callable[[], None]] | None
+    waiting: list[Future[None]] | None
+    """Who waits until there is room, or until the handler has ended."""
 
-    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+    def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the mailbox."""
         pump = self.pump
         item: Item = message
@@ -80,7 +78,7 @@ class Inbox(Ref):
         else:
             self.overflow(item)
 
-    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+    async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait until there is room in the mailbox, then tell."""
         while self.box.__class__ is list and self.depth >= self.mailbox.capacity:
             await self.wait()
@@ -125,18 +123,8 @@ class Inbox(Ref):
             for item in items:
                 bury(self, item, "stopped", ActorStoppedError(self.path))
             return
-        rest = [*items, *(self.batch or ())]
-        self.batch = iter(rest)
-        self.room = self.mailbox.capacity - len(rest)
+        self.batch = iter([*items, *(self.batch or ())])
         self._nudge()
-
-    def put_news(self, item: Item) -> None:
-        """Put `item` before all that waits, but behind the news that came before it."""
-        kind = type(item)
-        waiting = list(self.batch or ())
-        news = list(takewhile(lambda each: type(each) is kind, waiting))
-        self.batch = iter(waiting[len(news) :])
-        self.put_first([*news, item])
 
     def deliver(self, item: Item) -> None:
         """Put `item` in the mailbox whatever its bound: it is counted elsewhere."""

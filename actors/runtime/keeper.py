@@ -150,8 +150,7 @@ class Supervision:
             members,
             self._restarts,
         )
-        assert child.context is not None
-        draw = child.context.system.random.random()
+        draw = child.pump.system.random.random()
         now_s = child.pump.clock.now_s()
         if error is None:
             return decide(family, Exited(child.spec.id, now_s, draw))

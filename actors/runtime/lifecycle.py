@@ -29,7 +29,7 @@ from .change import Change, begin
 from .errand import Errand, go
 from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .faults import described
-from .inbox import BUSY
+from .inbox import BUSY, HELD
 from .journal import Journal
 from .mailbox import Item
 from .notices import ActorRestarted, ActorStopped
@@ -88,42 +88,72 @@ async def _done_within(cell: Cell, future: "Future[Any]", limit_s: float) -> boo
     return future.done()
 
 
-async def start(cell: Cell) -> None:
-    """Bring `cell` up with a new instance; raises what went wrong."""
+async def start(cell: Cell, *, made: bool = False) -> None:
+    """Bring `cell` up with a new instance; raises what went wrong.
+
+    `made`: the instance is there, from a `make` in this turn that was not enough.
+    """
     change = await begin(cell)
     try:
         if cell.stopped:
             raise ActorStoppedError(cell.path)
-        await _come_up(cell, change)
+        if made or not make(cell):
+            await _come_up(cell, change)
     finally:
         change.end()
 
 
-async def _come_up(cell: Cell, change: Change) -> None:
+def make(cell: Cell) -> bool:
+    """Make the instance; tell whether it is up, since nothing has to be awaited.
+
+    Raises what the factory raised; the cell is then `down`.
+    """
     cell.state = "starting"
     try:
-        actor = cell.spec.factory()
-        assert cell.context is not None
-        actor.ctx = cell.context
-        cell.actor = actor
+        cell.actor = actor = cell.spec.factory()
+        actor.runtime_cell = cell
         cell.handlers = actor.handlers
-        before, cell.journal = cell.journal, actor.open_journal()
-        journal = cell.journal
-        if journal is not None or "starting" in actor.hooks:
-            await change.carry(_get_ready(cell, actor, before))
-        if journal is not None:
-            journal.resume()
     except BaseException as error:
-        cell.error = error
+        _fall_back(cell, error)
+        raise
+    if cell.journal is not None or not actor.starts_at_once:
+        return False
+    _up(cell)
+    return True
+
+
+def _fall_back(cell: Cell, error: BaseException) -> None:
+    """Put `cell` down after a start that failed."""
+    cell.error = error
+    _clear(cell, error, for_good=False)
+    cell.state = "down"
+
+
+async def _come_up(cell: Cell, change: Change) -> None:
+    """Await what the new instance needs."""
+    actor = cell.actor
+    assert actor is not None
+    try:
+        before, cell.journal = cell.journal, actor.open_journal()
+        await change.carry(_get_ready(cell, actor, before))
+        if cell.journal is not None:
+            cell.journal.resume()
+    except BaseException as error:
         cell.state = "stopping"
         if cell.children is not None:
             await cell.children.stop_all()
-        _clear(cell, error, for_good=False)
-        cell.state = "down"
+        _fall_back(cell, error)
         raise
+    _up(cell)
+
+
+def _up(cell: Cell) -> None:
     cell.state = "running"
-    cell.started_s = cell.pump.clock.now_s()
-    cell.open()
+    cell.started_s = cell.pump.now_s()
+    if cell.gate == HELD and not cell.box and cell.batch is None:
+        cell.gate, cell.box = 0, None
+    else:
+        cell.open()
     if cell.children is not None:
         cell.children.supervision.attend()
 
@@ -218,8 +248,7 @@ async def stop(
 
 def publish(cell: Cell, notice: ActorRestarted | ActorStopped) -> None:
     """Tell those who subscribed to the system's events."""
-    if cell.context is not None:
-        cell.context.system.events.publish(notice)
+    cell.pump.system.events.publish(notice)
 
 
 async def _go_down(

@@ -24,22 +24,23 @@ from .overdue import Overdue
 from .refs import Ref
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .asks import Asks
     from .cell import Cell
     from .clock import Clock
     from .inbox import Inbox
     from .keeper import Root, Supervision
-    from .mailbox import Envelope, Item
+    from .mailbox import Envelope, Item, Reply
     from .origin import Origin
     from .steps import Steps
+    from .system import ActorSystem
 
 MESSAGES_MAX: Final = 16
 SLICE_S: Final = 0.00025
-INLINE_MAX: Final = 64
-"""Asks answered in the askers' turns, one within another or one after the other,
-between two turns of the loop."""
+INLINE_MAX: Final = 256
+"""Asks answered in the askers' turns between two turns of the loop; one from within
+a handler counts as `_NESTED` of them, so that no stack grows too deep."""
+
+_NESTED: Final = 4
 
 SLOW_S: Final = 0.1
 """A slice this much too long is reported with the actor that ran last."""
@@ -62,6 +63,7 @@ class Pump:
         "dead_messages",
         "inline",
         "loop",
+        "now_s",
         "on_failure",
         "origin",
         "overdue",
@@ -69,6 +71,7 @@ class Pump:
         "ready",
         "steps",
         "supervise_root",
+        "system",
         "turns",
     )
 
@@ -78,13 +81,16 @@ class Pump:
 
     def __init__(
         self,
+        system: "ActorSystem",
         loop: AbstractEventLoop,
         clock: "Clock",
         dead_messages: DeadMessages,
         on_failure: Callable[["Cell", BaseException, object], None],
     ) -> None:
+        self.system = system
         self.loop = loop
         self.clock = clock
+        self.now_s = clock.now_s
         self.dead_messages = dead_messages
         self.on_failure = on_failure
         self.base = copy_context()
@@ -147,7 +153,11 @@ class Pump:
                         continue
                 box = cell.box
                 if box.__class__ is list:
-                    left -= self._turn(cell, box)
+                    if len(box) == 1 and cell.batch is None:
+                        self._one(cell, box)
+                        left -= 1
+                    else:
+                        left -= self._turn(cell, box)
                 if left <= 0:
                     left = _LOOK_EVERY
                     now_s = monotonic()
@@ -178,44 +188,76 @@ class Pump:
                     cell.fail(error)
         return not cell.gate
 
+    def _one(self, cell: "Cell", box: "list[Item]") -> None:
+        """Work off the only message of `cell`."""
+        item: Any = box.pop()
+        kind = item.__class__
+        self.current = cell
+        try:
+            if kind is tuple:
+                self._open(cell, item)
+            else:
+                result = cell.handlers[kind](cell.actor, item)
+                if result is not None and result.__class__ is CoroutineType:
+                    self._step(cell, result, item)
+        except Exception as error:  # noqa: BLE001 - the supervisor's business
+            self._failed(cell, error, item)
+        self.current = None
+        cell.handled += 1
+        if (
+            box
+            or cell.gate
+            or cell.box is not box
+            or cell.batch is not None
+            or cell.waiting is not None
+        ):
+            self._leave(cell)
+        else:  # the common case, in short
+            cell.box = None
+
     def _turn(self, cell: "Cell", box: "list[Item]") -> int:
-        """Work off some messages of `cell`; return how many."""
+        """Work off some messages of `cell`; return how many.
+
+        While nobody else is ready its turn may last as long as the slice.
+        """
         batch = cell.batch
-        turn: Iterable[Item]
-        if batch is not None:
-            turn = islice(batch, MESSAGES_MAX)
-            count = length_hint(batch)
-        elif len(box) == 1:
-            turn = (box.pop(),)
-            count = 1
-        else:
+        if batch is None:
             cell.batch = batch = iter(box)
             cell.box = []
             cell.room = cell.mailbox.capacity - len(box)
-            turn = islice(batch, MESSAGES_MAX)
-            count = len(box)
+        before = length_hint(batch)
         actor = cell.actor
         item: Any = None
         self.current = cell
         try:
-            for item in turn:
-                if item.__class__ is tuple:
-                    self._open(cell, item)
-                else:
-                    result = cell.handlers[item.__class__](actor, item)
-                    if result.__class__ is CoroutineType:
-                        self._step(cell, result, item)
-                if cell.gate:
+            while True:
+                for item in islice(batch, MESSAGES_MAX):
+                    kind = item.__class__
+                    if kind is tuple:
+                        self._open(cell, item)
+                    else:
+                        result = cell.handlers[kind](actor, item)
+                        if result is not None and result.__class__ is CoroutineType:
+                            self._step(cell, result, item)
+                    if cell.gate:
+                        break
+                if self.ready or cell.gate or not length_hint(batch):
+                    break
+                if monotonic() > self._until_s:
                     break
         except Exception as error:  # noqa: BLE001 - the supervisor's business
-            cell.fail(error, item[0] if item.__class__ is tuple else item)
-            self.origin = cell.origin = None
+            self._failed(cell, error, item)
         self.current = None
-        if batch is not None:
-            count = min(MESSAGES_MAX, count - length_hint(batch))
+        # what it put first, such as its stash, is in a new batch with the rest
+        count = max(before - length_hint(cell.batch or ()), 1)
         cell.handled += count
         self._leave(cell)
         return count
+
+    def _failed(self, cell: "Cell", error: Exception, item: "Item") -> None:
+        """Have `cell` fail of what it worked on."""
+        cell.fail(error, item[0] if isinstance(item, tuple) else item)
+        self.origin = cell.origin = None
 
     def _open(self, cell: "Cell", item: "Envelope") -> None:
         """Work off a message that came in an envelope."""
@@ -241,15 +283,21 @@ class Pump:
         if worker is not None:
             self.overdue.add(cell)
 
-    def run_inline(self, cell: "Cell", item: "Envelope") -> None:
+    def run_inline(
+        self,
+        cell: "Cell",
+        message: Any,
+        reply: "Reply",
+        origin: "Origin | None",
+    ) -> None:
         """Work off an ask of an idle actor in the asker's turn."""
-        self.inline -= 1
-        if not self.inline & 7 and monotonic() > self._until_s:
-            self.inline = 0  # the loop's turn comes first
         outer, outer_origin = self.current, self.origin
+        left = self.inline
+        self.inline = left = left - 1 if outer is None else (left & -_NESTED) - _NESTED
+        if not left & 7 and monotonic() > self._until_s:
+            self.inline = 0  # the loop's turn comes first
         box: list[Item] = []
         cell.box = box
-        message, reply, origin = item
         cell.reply = reply
         self.current = cell
         self.origin = cell.origin = origin
@@ -257,7 +305,7 @@ class Pump:
             result = cell.handlers[message.__class__](cell.actor, message)
             if result.__class__ is CoroutineType:
                 self._step(cell, result, message)
-            elif cell.reply is reply and reply is not None:
+            elif cell.reply is reply:
                 cell.reply = None
                 reply.set_result(result)
         except Exception as error:  # noqa: BLE001 - the supervisor's business

@@ -13,7 +13,8 @@ A = TypeVar("A")
 class Ref(ABC):
     """Where messages for an actor go. It is hashable and survives restarts.
 
-    All methods are for the thread of the system's loop.
+    All methods are for the thread of the system's loop. None of their parameters is
+    keyword-only: CPython makes short work of calls only where none is.
     """
 
     __slots__ = ("path",)
@@ -21,13 +22,8 @@ class Ref(ABC):
     path: str
     """Where the actor stands in the tree, such as `/pipelines/documents/extract`."""
 
-    @property
     @abstractmethod
-    def stopped(self) -> bool:
-        """Whether it has stopped for good, so that what comes now is dead."""
-
-    @abstractmethod
-    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+    def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the mailbox; at most once, in order, without an answer.
 
         Without `origin` the one of the message being worked on is passed on.
@@ -40,7 +36,6 @@ class Ref(ABC):
         self,
         message: Ask[A],
         timeout_s: float = 5.0,
-        *,
         origin: Origin | None = None,
     ) -> Future[A]:
         """Put `message` in the mailbox and return a future of the answer.
@@ -50,7 +45,7 @@ class Ref(ABC):
         """
 
     @abstractmethod
-    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+    async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait until there is room in the mailbox, then tell."""
 
     def __repr__(self) -> str:

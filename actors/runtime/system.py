@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 import structlog
@@ -16,7 +16,6 @@ from .cell import Cell
 from .census import ActorInfo, describe
 from .children import Children
 from .clock import Clock, SystemClock
-from .context import ActorContext
 from .dead_messages import DeadMessages
 from .entities import Entities
 from .errors import KilledError, NoSuchActorError, SystemClosedError
@@ -87,7 +86,7 @@ class ActorSystem:
         if self._workforce is not None:
             raise SystemClosedError(f"{self.name} was entered before: make another")
         loop = asyncio.get_running_loop()
-        pump = Pump(loop, self.clock, self.dead_messages, self._on_failure)
+        pump = Pump(self, loop, self.clock, self.dead_messages, self._on_failure)
         pump.asks = Asks(pump, self.clock)
         pump.supervise_root = Root(self)
         self._post = Post(loop, pump.undeliverable)
@@ -97,7 +96,6 @@ class ActorSystem:
         self._body.__enter__()
         spec = ChildSpec(id=self.name, factory=Actor)
         self._root = root = Cell(pump, spec, None, "/")
-        root.context = ActorContext(root, self)
         await lifecycle.start(root)
         root.children = Children(root)
         if self.log is not None:
@@ -180,17 +178,21 @@ class ActorSystem:
             raise SystemClosedError(f"{self.name} is not running: use async with")
         return self._root
 
-    async def spawn(self, spec: AnySpec, under: Ref | None = None) -> Ref:
+    def spawn(
+        self,
+        spec: AnySpec,
+        under: Ref | None = None,
+    ) -> Coroutine[Any, Any, Ref]:
         """Start an actor under `under`, or the root, and return once it is up."""
-        return await self.spawn_under(
-            self.root if under is None else local(under), spec
-        )
+        parent = self._root if under is None else local(under)
+        return self.spawn_under(parent or self.root, spec)
 
-    async def spawn_under(self, parent: Cell, spec: AnySpec) -> Ref:
+    def spawn_under(self, parent: Cell, spec: AnySpec) -> Coroutine[Any, Any, Ref]:
         """Start a child of `parent` and return once it is up."""
-        if parent.children is None:
-            parent.children = Children(parent)
-        return await parent.children.spawn(spec)
+        children = parent.children
+        if children is None:
+            children = parent.children = Children(parent)
+        return children.spawn(spec)
 
     def ref(self, path: str) -> Ref:
         """Return the actor at `path`. Raises `NoSuchActorError`."""

@@ -1,15 +1,21 @@
 """Messages that an actor sends itself later."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .idle import IdleTimer
-from .messages import Message, Tick
+from .messages import Message
 from .origin import Origin
 
 if TYPE_CHECKING:
     from .cell import Cell
     from .clock import Alarm
+
+
+class Tick(Message):
+    """A timer has fired; worked off only if that timer still stands."""
+
+    timer: Any
 
 
 class Timer:

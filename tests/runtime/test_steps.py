@@ -283,7 +283,7 @@ async def test_asks_in_a_row_leave_the_loop_its_turns() -> None:
     async with ActorSystem() as system:
         counter = await system.spawn(spec("counter", Counter))
         loop.call_soon(count)
-        for _ in range(640):
+        for _ in range(2_560):
             await counter.ask(Get())
 
         assert turns >= 10

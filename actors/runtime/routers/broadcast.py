@@ -7,7 +7,6 @@ from typing import TypeVar
 from ..errors import MailboxFullError
 from ..messages import Ask, Message
 from ..origin import Origin
-from ..refs import Ref
 from .router import Router
 
 A = TypeVar("A")
@@ -18,14 +17,10 @@ class Broadcast(Router):
 
     __slots__ = ()
 
-    @property
-    def _living(self) -> tuple[Ref, ...]:
-        return tuple(ref for ref in self.routees if not ref.stopped) or self.routees
-
-    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+    def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Tell all; one that refuses does not keep it from the others."""
         refused: list[Exception] = []
-        for ref in self._living:
+        for ref in self.routees:
             try:
                 ref.tell(message, origin=origin)
             except MailboxFullError as error:
@@ -37,13 +32,11 @@ class Broadcast(Router):
         self,
         message: Ask[A],
         timeout_s: float = 5.0,
-        *,
         origin: Origin | None = None,
     ) -> Future[A]:
         """Ask all; the first answer counts, an error only if there is no answer."""
         first: Future[A] = asyncio.get_running_loop().create_future()
-        asked = self._living
-        left = len(asked)
+        left = len(self.routees)
 
         def answered(reply: Future[A]) -> None:
             nonlocal left
@@ -60,11 +53,11 @@ class Broadcast(Router):
             elif not left:
                 first.set_exception(error)
 
-        for ref in asked:
+        for ref in self.routees:
             ref.ask(message, timeout_s, origin=origin).add_done_callback(answered)
         return first
 
-    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+    async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait for room at each, one after the other."""
-        for ref in self._living:
+        for ref in self.routees:
             await ref.offer(message, origin=origin)

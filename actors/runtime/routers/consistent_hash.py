@@ -11,8 +11,7 @@ from .router import OneOf
 class ConsistentHash(OneOf):
     """Keeps the order of messages with the same key: one routee gets them all.
 
-    With a routee more or less only about one key in `len(routees)` moves, and so it
-    is when a routee has stopped for good.
+    With a routee more or less only about one key in `len(routees)` moves.
     """
 
     __slots__ = ("_by_path", "_key", "_ring")
@@ -30,9 +29,4 @@ class ConsistentHash(OneOf):
 
     def pick(self, message: Message) -> Ref:
         """Return the routee of the message's key."""
-        key = self._key(message)
-        first = self._by_path[self._ring.name_for(key)]
-        if not first.stopped:
-            return first
-        routees = (self._by_path[name] for name in self._ring.names_for(key))
-        return next((ref for ref in routees if not ref.stopped), first)
+        return self._by_path[self._ring.name_for(self._key(message))]

@@ -18,8 +18,7 @@ class Router(Ref):
     Routing happens in the reference: there is no actor in between that costs a hop
     or becomes a bottleneck, and the routees' mailboxes bound what waits. Spawn the
     routees under one supervisor; their references survive restarts, so a router
-    never changes. A routee that is down for a while gets its messages all the same;
-    one that has stopped for good gets none, unless all have.
+    never changes.
     """
 
     __slots__ = ("routees",)
@@ -31,11 +30,6 @@ class Router(Ref):
         self.path = path
         self.routees = tuple(routees)
 
-    @property
-    def stopped(self) -> bool:
-        """Whether all routees have stopped for good."""
-        return all(ref.stopped for ref in self.routees)
-
 
 class OneOf(Router):
     """Chooses one routee for each message."""
@@ -46,7 +40,7 @@ class OneOf(Router):
     def pick(self, message: Message) -> Ref:
         """Return the routee for `message`."""
 
-    def tell(self, message: Message, *, origin: Origin | None = None) -> None:
+    def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Tell the routee of the moment; raises what that raises."""
         self.pick(message).tell(message, origin=origin)
 
@@ -54,12 +48,11 @@ class OneOf(Router):
         self,
         message: Ask[A],
         timeout_s: float = 5.0,
-        *,
         origin: Origin | None = None,
     ) -> Future[A]:
         """Ask the routee of the moment."""
         return self.pick(message).ask(message, timeout_s, origin=origin)
 
-    async def offer(self, message: Message, *, origin: Origin | None = None) -> None:
+    async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait until the routee of the moment has room, then tell."""
         await self.pick(message).offer(message, origin=origin)
