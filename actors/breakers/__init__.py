@@ -19,7 +19,7 @@ from .outcomes import Outcomes
 from .registry import Breakers, NoSuchBreakerError
 from .state import FOLD, BreakerState, evolve
 from .statistics import Statistics
-from .times import Now
+from .times import Clocks, Now
 
 __all__ = [
     "FOLD",
@@ -29,6 +29,7 @@ __all__ = [
     "BreakerOpenError",
     "BreakerState",
     "Breakers",
+    "Clocks",
     "ConfigureBreaker",
     "DisableBreaker",
     "HoldOpen",

@@ -1,7 +1,6 @@
 """The breaker as callers hold it: it makes calls, or refuses to."""
 
 import random
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from inspect import isawaitable, iscoroutinefunction, isfunction
@@ -11,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from ...events import DramaturgError
 from ...events.breaker import ProbeOutcome
 from .actions import Action, obey
+from .alarm import set_alarm
 from .config import BreakerConfig
 from .errors import BreakerOpenError
 from .generation import Generation, Permit, Rejection
@@ -20,7 +20,8 @@ from .outcomes import Outcomes
 from .recorder import Recorder
 from .statistics import Statistics, statistics_of
 from .steering import Steering
-from .times import THIS_BOOT, Now
+from .times import SYSTEM_CLOCKS, Clocks, Now
+from .wrapping import guarded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,10 +31,6 @@ _ORDINARY = Outcomes()
 """Shared by all breakers that are told nothing else; it holds nothing of theirs."""
 STARTS_MAX = 3
 """How often a call waits for the state to be read from the log."""
-
-
-def _system_wall_us() -> int:
-    return time.time_ns() // 1000
 
 
 def _refuse_plain(function: Callable[..., object]) -> None:
@@ -50,13 +47,11 @@ class Breaker(Steering):
 
     It is a decorator (`@breaker`), a caller (`await breaker.call(f, ...)`), a
     context (`async with breaker.guard():`), or hands out permits. Without a
-    `recorder` it lives in memory alone. Use it from one thread.
-
-    `clock` is monotonic, in seconds; `wall_us` in microseconds; both and `draw`
-    are replaced in tests.
+    `recorder` it lives in memory alone. Use it from one thread; `clocks` and
+    `draw`, which gives the jitter, are replaced in tests.
     """
 
-    __slots__ = ("_boot", "_clock", "_recorder", "_wall_us", "machine", "outcomes")
+    __slots__ = ("_clocks", "_recorder", "machine", "outcomes")
 
     def __init__(  # noqa: PLR0913 - all but the name has its default
         self,
@@ -65,18 +60,14 @@ class Breaker(Steering):
         *,
         outcomes: Outcomes | None = None,
         recorder: Recorder | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        wall_us: Callable[[], int] = _system_wall_us,
+        clocks: Clocks = SYSTEM_CLOCKS,
         draw: Callable[[], float] = random.random,
-        boot: str | None = None,
     ) -> None:
         self.machine = Machine(name, config, journal=recorder, draw=draw)
         """The state machine; for those who build on breakers."""
         self.outcomes = outcomes or _ORDINARY
         self._recorder = recorder
-        self._clock = clock
-        self._wall_us = wall_us
-        self._boot = THIS_BOOT if boot is None else boot
+        self._clocks = clocks
 
     @property
     def name(self) -> str:
@@ -85,8 +76,7 @@ class Breaker(Steering):
 
     def now(self, clock_s: float | None = None) -> Now:
         """Return the present, or the instant `clock_s` of it."""
-        clock_s = self._clock() if clock_s is None else clock_s
-        return Now(self._wall_us(), round(clock_s * 1e6), self._boot)
+        return self._clocks.now(clock_s)
 
     def __call__(
         self, function: Callable[P, Awaitable[R]]
@@ -105,13 +95,25 @@ class Breaker(Steering):
         It does not stand in for calls that were made and failed.
         """
         _refuse_plain(function)
-        guarded = self._guarded(function)
+        judge = self.outcomes.result_failure_if
+        guard: Callable[P, Coroutine[Any, Any, R]] = guarded(
+            function,
+            "_judge(_result)" if judge is not None else "False",
+            self.machine,
+            self._clocks.clock,
+            BreakerOpenError,
+            judge,
+            self._call_gated,
+            self._raised,
+            self._failed,
+            self._passed,
+        )
         if fallback is None:
-            return wraps(function)(guarded)
+            return guard
 
         async def falling_back(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                return await guarded(*args, **kwargs)
+                return await guard(*args, **kwargs)
             except BreakerOpenError as error:
                 if error.breaker != self.name:
                     raise
@@ -125,56 +127,24 @@ class Breaker(Steering):
         self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Make one call. Raises `BreakerOpenError`, or what the call raises."""
-        return await self._guarded(function)(*args, **kwargs)
-
-    def _guarded(  # noqa: C901 - every branch moved out would cost a frame a call
-        self, function: Callable[P, Awaitable[R]]
-    ) -> Callable[P, Coroutine[Any, Any, R]]:
-        """Return the guarded call; the way of a good call through it is kept short."""
-        machine, clock = self.machine, self._clock
-        plain: Callable[..., Awaitable[R]] = function
-        judge, never_s = self.outcomes.result_failure_if, inf
-
-        async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            generation = machine.generation
-            started_s = never_s
-            if generation.heeded:
-                started_s = clock()
-                if started_s < generation.until_s:
-                    machine.rejected += 1
-                    raise self._refusal(generation.refusal(started_s))
-                if generation.gated:
-                    return await self._call_gated(function, *args, **kwargs)
-            try:
-                # Without a dictionary to merge the call is cheaper.
-                if kwargs:
-                    result = await function(*args, **kwargs)
-                else:
-                    result = await plain(*args)
-            except BaseException as error:
-                self._raised(generation, error, started_s)
-                raise
-            if judge is not None and judge(result):
-                self._failed(generation, started_s, "", result)
-                return result
-            if generation.clocked:
-                now_s = clock()
-                if now_s >= generation.turn_s or (
-                    started_s < never_s and now_s - started_s > generation.slow_s
-                ):
-                    slow = now_s - started_s > generation.slow_s
-                    machine.record(generation, self.now(now_s), slow=slow)
-                    return result
-            seq = generation.seq + 1
-            generation.seq = seq
-            if seq >= generation.attend_at:
-                machine.attend(generation, self.now())
-            return result
-
-        return guarded
+        machine = self.machine
+        generation = machine.free or machine.clocked
+        if generation is None:
+            return await self._call_gated(function, *args, **kwargs)
+        started_s = inf if machine.free else self._clocks.clock()
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            self._raised(generation, error, started_s)
+            raise
+        if self.outcomes.of_result(result) == "failure":
+            self._failed(generation, started_s, "", result)
+        else:
+            self._returned(generation, started_s)
+        return result
 
     async def _call_gated(
-        self, function: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         permit = await self.acquire()
         try:
@@ -196,15 +166,40 @@ class Breaker(Steering):
     def _failed(
         self, generation: Generation, started_s: float, error: str, what: object
     ) -> None:
-        now = self.now()
-        self.machine.record(
+        now_s = self._clocks.clock()
+        before = self.machine.record(
             generation,
-            now,
+            self.now(now_s),
             failed=True,
-            slow=now.clock_us / 1e6 - started_s > generation.slow_s,
+            slow=now_s - started_s > generation.slow_s,
             error=error,
             retry_after_s=self.outcomes.retry_after_s(what),
         )
+        set_alarm(self.machine, self._clocks, before, now_s)
+
+    def _returned(self, generation: Generation, started_s: float) -> None:
+        """Count a good call, by the same rules as the guard of a function."""
+        if started_s < inf:
+            now_s = self._clocks.clock()
+            slow = now_s - started_s > generation.slow_s
+            if slow or now_s >= generation.turn_s:
+                self._passed(generation, now_s, started_s)
+                return
+        for _ in generation.ahead:
+            return
+        self._passed(generation)
+
+    def _passed(
+        self,
+        generation: Generation,
+        now_s: float | None = None,
+        started_s: float = inf,
+    ) -> None:
+        """Tell the machine of a good call."""
+        now_s = self._clocks.clock() if now_s is None else now_s
+        slow = now_s - started_s > generation.slow_s
+        before = self.machine.record(generation, self.now(now_s), slow=slow)
+        set_alarm(self.machine, self._clocks, before, now_s)
 
     def guard(self) -> Guard:
         """Return a context for one call: `async with breaker.guard(): ...`."""
@@ -217,7 +212,7 @@ class Breaker(Steering):
         """
         for _ in range(STARTS_MAX):
             generation = self.machine.generation
-            now_s = self._clock()
+            now_s = self._clocks.clock()
             if not generation.gated:
                 return Permit(generation, now_s)
             if now_s < generation.until_s:
@@ -242,7 +237,7 @@ class Breaker(Steering):
             except BaseException:
                 self.cancel(permit)
                 raise
-            permit.started_s = self._clock()
+            permit.started_s = self._clocks.clock()
         return permit
 
     async def _wait(self, recorder: Recorder) -> None:
@@ -293,7 +288,7 @@ class Breaker(Steering):
         generation = self.machine.generation
         if not generation.gated:
             return None
-        now_s = self._clock()
+        now_s = self._clocks.clock()
         return generation.refusal(now_s) if now_s < generation.until_s else None
 
     def statistics(self) -> Statistics:

@@ -39,15 +39,18 @@ class Core:
     """The state, and the ways in which it changes."""
 
     __slots__ = (
+        "_name",
         "_proposed",
+        "_state",
+        "clocked",
         "config",
         "errors",
+        "free",
         "generation",
         "journal",
         "neutral",
         "ready",
         "rejected",
-        "state",
     )
 
     def __init__(
@@ -58,12 +61,14 @@ class Core:
         self.journal = journal
         self.ready = journal is None
         """False until the log has told what the state is."""
-        self.state = BreakerState(name)
-        if self.ready:
-            self.state = BreakerState(
-                name, config=self.config, config_version=1, code=self.config
-            )
+        self._name = name
+        self._state: BreakerState | None = None
         self.generation = Generation(self.state, Now(0, 0), ready=self.ready)
+        self.free: Generation | None = None
+        """The generation that lets calls pass without a look at the clock."""
+        self.clocked: Generation | None = None
+        """The one that lets them pass with a look; if there is neither, they have to ask."""
+        self._hang_doors()
         self.neutral: int = 0
         """Calls ignored or cancelled since the last roll-up."""
         self.rejected: int = 0
@@ -75,7 +80,51 @@ class Core:
     @property
     def name(self) -> str:
         """What the breaker is called."""
-        return self.state.name
+        return self._name
+
+    @property
+    def state(self) -> BreakerState:
+        """What the events so far tell; while there are none, only the settings count."""
+        if self._state is not None:
+            return self._state
+        if self.ready:
+            config = self.config
+            return BreakerState(
+                self._name, config=config, config_version=1, code=config
+            )
+        return BreakerState(self._name)
+
+    @state.setter
+    def state(self, state: BreakerState) -> None:
+        self._state = state
+
+    def _hang_doors(self, *, free: bool = False) -> None:
+        """Say by which door calls come in; `free` if an alarm turns the window."""
+        generation = self.generation
+        self.free = self.clocked = None
+        if generation.gated:
+            return
+        if generation.timed or (generation.clocked and not free):
+            self.clocked = generation
+        else:
+            self.free = generation
+
+    def alarm_set(self, at_s: float) -> None:
+        """Let calls pass without a look at the clock: `alarm_rang` is called then."""
+        self.generation.alarm_s = at_s
+        self._hang_doors(free=True)
+
+    def alarm_rang(self, set_for_s: float, clock_us: int) -> int:
+        """Turn the window; return how many calls the bucket held that just ended.
+
+        Calls look at the clock again until another alarm is set.
+        """
+        generation = self.generation
+        if self.free is not generation or generation.alarm_s != set_for_s:
+            return 0  # it has been replaced or is not needed any more
+        calls = generation.turn(clock_us)
+        self._hang_doors()
+        return calls
 
     @property
     def frozen(self) -> bool:
@@ -85,11 +134,18 @@ class Core:
     def roll_up(self, now: Now) -> None:
         """Tell the journal all that was counted."""
         generation = self.generation
+        self._turn(generation, now)
         counted = generation.seq != generation.rolled_seq
         if counted or self.neutral or self.rejected:
             event = generation.roll_up(now, self.neutral, self.rejected, self.errors)
             self.neutral = self.rejected = 0
             self._emit(event)
+
+    def _turn(self, generation: Generation, now: Now) -> int:
+        """Move its window on if it is time."""
+        if now.clock_us / 1e6 < generation.turn_s or not generation.counting:
+            return 0
+        return generation.turn(now.clock_us)
 
     def propose(self, action: Callable[[BreakerState], Events], now: Now) -> Events:
         """Decide for a person; it comes into force when it is durable (`confirm`)."""
@@ -129,6 +185,7 @@ class Core:
         self.roll_up(now)
         if isinstance(event, Configured):
             self.generation.fit(self.state, now, ready=self.ready)
+            self._hang_doors()
         else:
             self._begin(now)
 
@@ -170,6 +227,7 @@ class Core:
     def _begin(self, now: Now) -> None:
         self.generation.retire()
         self.generation = Generation(self.state, now, ready=self.ready)
+        self._hang_doors()
         self._watch_override(now)
 
     def _watch_override(self, now: Now) -> None:

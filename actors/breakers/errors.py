@@ -1,17 +1,40 @@
 """How a breaker refuses."""
 
+from typing import TYPE_CHECKING
+
 from ...events import DramaturgError
 
 
 class BreakerOpenError(DramaturgError):
-    """The call was not made: its dependency is given time to recover."""
+    """The call was not made: its dependency is given time to recover.
 
-    def __init__(self, breaker: str, retry_after_s: float, reason: str = "") -> None:
-        super().__init__(breaker, retry_after_s, reason)
-        self.breaker = breaker
-        self.retry_after_s = retry_after_s
-        """The soonest that another try can pass, in seconds."""
-        self.reason = reason
+    Made as often as calls are refused, so it is nothing but its `args`, and its
+    message is put together when somebody reads it.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, breaker: str, retry_after_s: float, reason: str = ""
+        ) -> None: ...
+
+    @property
+    def breaker(self) -> str:
+        """The name of the breaker that refused."""
+        name: str = self.args[0]
+        return name
+
+    @property
+    def retry_after_s(self) -> float:
+        """The soonest that another try can pass, in seconds from the refusal."""
+        wait_s: float = self.args[1]
+        return wait_s
+
+    @property
+    def reason(self) -> str:
+        """The phase it was in, or what else forbade the call."""
+        reason: str = self.args[2] if len(self.args) > 2 else ""
+        return reason
 
     def __str__(self) -> str:
         """Say so when asked, since most refusals are caught and never read."""

@@ -5,7 +5,9 @@ late result is counted on a retired generation and cannot move the breaker.
 """
 
 from collections.abc import Sequence
+from itertools import repeat
 from math import inf
+from operator import length_hint
 
 import msgspec
 
@@ -17,6 +19,9 @@ from .windows import LiveWindow, live_window
 
 UNROLLED_MAX = 10_000
 """So many numbers of bad calls wait for a roll-up while the log cannot be written."""
+UNSEEN_MAX = 500
+"""The machine is told at the latest of every so many good calls, and reads the clock."""
+NONE_AHEAD = repeat(None, 0)
 COUNTING: frozenset[Phase] = frozenset(("closed", "metrics_only"))
 TRANSPARENT: frozenset[Phase] = frozenset(("closed", "disabled", "metrics_only"))
 REFUSING: frozenset[Phase] = frozenset(("open", "forced_open"))
@@ -31,25 +36,25 @@ class Rejection(msgspec.Struct, frozen=True, gc=False):
 
 
 class Generation:
-    """One stay in one phase. Its fields are read and moved on by the guard itself.
+    """One stay in one phase.
 
-    A good call in a closed breaker is `seq += 1`, and a look at whether this
-    number is to be attended to.
+    A good call in a closed breaker takes one step of `ahead`, which is all the
+    guard does about it; when that has run out, the machine has to be told. So
+    `seq` is where `ahead` will end, less what is left of it.
     """
 
     __slots__ = (
-        "attend_at",
-        "clocked",
+        "_end",
+        "ahead",
+        "alarm_s",
         "counting",
         "dirty_us",
         "failures",
         "gated",
-        "heeded",
         "number",
         "phase",
         "retired",
         "rolled_seq",
-        "seq",
         "slow_s",
         "slows",
         "timed",
@@ -63,16 +68,17 @@ class Generation:
         self.number = state.generation
         self.phase = state.phase
         self.retired = False
-        self.seq = state.window.seq
-        """The number of the last call that was counted."""
-        self.rolled_seq = self.seq
+        self._end = state.window.seq
+        self.ahead = NONE_AHEAD
+        """As many steps as good calls may end before the machine is told of one."""
+        self.rolled_seq = self._end
         self.failures: Sequence[int] = ()
         """Numbers that no roll-up holds yet; without any, no list is kept."""
         self.slows: Sequence[int] = ()
         self.dirty_us: int | None = None
         """When the first call after the last roll-up ended."""
-        self.until_s = -inf
-        """Every call is refused before this instant, on the clock."""
+        self.alarm_s = -inf
+        """When the alarm goes off that turns the window in place of the calls."""
         self.window: LiveWindow
         self.fit(state, now, ready=ready)
 
@@ -84,20 +90,32 @@ class Generation:
         """Calls have to ask the machine."""
         self.wait_max_s = config.cooldown_max_s
         self.until_s = -inf
+        """Every call is refused before this instant, on the clock."""
         if ready and config.enabled and state.phase in REFUSING:
             left_s = inf if until is None else remaining_us(until, now) / 1e6
             self.until_s = now.clock_us / 1e6 + left_s
         self.window = live_window(state.window, config, now.clock_us)
         self.turn_s = self.window.turn_s if self.counting else inf
+        """From this instant on the window has to be turned before a call is counted."""
         self.timed = config.timed
         """Calls are to be timed."""
         self.slow_s = config.slow_call_s if config.slow_call_s is not None else inf
-        self.clocked = self.timed or self.turn_s < inf
-        """The end of a call is to be looked up."""
-        self.heeded = self.gated or self.timed
-        """The start of a call is to be looked up."""
-        self.attend_at = self.seq + 1
-        """The number of the call from which on the machine has to be told."""
+        self._allow(0)
+
+    @property
+    def seq(self) -> int:
+        """The number of the last call that was counted."""
+        return self._end - length_hint(self.ahead)
+
+    def _allow(self, count: int) -> None:
+        """Let so many good calls end before the machine is told of one."""
+        self._end = self.seq + count
+        self.ahead = repeat(None, count) if count else NONE_AHEAD
+
+    @property
+    def clocked(self) -> bool:
+        """Whether calls have to look at the clock unless an alarm does it for them."""
+        return self.timed or self.turn_s < inf
 
     def refusal(self, now_s: float) -> Rejection:
         """Return the rejection of a call that comes before `until_s`."""
@@ -106,36 +124,40 @@ class Generation:
 
     def retire(self) -> None:
         """Let every later result be noticed as late, and do nothing else."""
-        self.retired = self.clocked = True
-        self.attend_at = 0
+        self._allow(0)
+        self.retired = True
         self.turn_s = -inf
 
-    def turn(self, clock_us: int) -> None:
-        """Move the window on in time."""
-        self.window.turn(clock_us, self.seq)
+    def turn(self, clock_us: int) -> int:
+        """Move the window on in time; return what the bucket held that just ended."""
+        calls = self.window.turn(clock_us, self.seq)
         self.turn_s = self.window.turn_s
+        return calls
 
     def count(self, *, failed: bool, slow: bool) -> None:
         """Count one call."""
-        self.seq += 1
+        self._end += 1
         if not (failed or slow):
             return
-        self.window.add(self.seq, failed=failed, slow=slow)
+        seq = self.seq
+        self.window.add(seq, failed=failed, slow=slow)
         if failed:
-            self.failures = _and_one(self.failures, self.seq)
+            self.failures = _and_one(self.failures, seq)
         if slow:
-            self.slows = _and_one(self.slows, self.seq)
+            self.slows = _and_one(self.slows, seq)
 
     def watch(self, config: BreakerConfig, *, rolls_up: bool) -> None:
         """Set the number of the next good call that matters."""
-        next_at = self.window.attend_at(self.seq, config.min_calls)
-        if rolls_up and self.seq == self.rolled_seq:
-            next_at = self.seq + 1
+        seq = self.seq
+        next_at = self.window.attend_at(seq, config.min_calls)
+        next_at = min(next_at, seq + UNSEEN_MAX)
+        if rolls_up and seq == self.rolled_seq:
+            next_at = seq + 1
         elif rolls_up:
             # Once it was asked for, it is not asked for again at every call.
-            behind = (self.seq - self.rolled_seq) // ROLL_UP_CALLS + 1
+            behind = (seq - self.rolled_seq) // ROLL_UP_CALLS + 1
             next_at = min(next_at, self.rolled_seq + behind * ROLL_UP_CALLS)
-        self.attend_at = next_at
+        self._allow(next_at - seq - 1)
 
     def needs_roll_up(self, config: BreakerConfig) -> bool:
         """Whether so much was counted that losing it would matter."""
@@ -171,8 +193,7 @@ class Generation:
         self.window.rolled_up()
         self.rolled_seq = self.seq
         self.failures, self.slows, self.dirty_us = (), (), None
-        if not self.retired and self.counting:
-            self.attend_at = self.seq + 1
+        self._allow(0)
         return event
 
 

@@ -133,19 +133,22 @@ class Machine(Core):
         slow: bool = False,
         error: str = "",
         retry_after_s: float | None = None,
-    ) -> None:
-        """Count an ordinary call of the generation that admitted it."""
+    ) -> int:
+        """Count an ordinary call of the generation that admitted it.
+
+        Returns how many calls the time bucket held that ended just before it.
+        """
         if generation.retired:
             self.late += 1
-            return
+            return 0
         if not generation.counting:
-            return
+            return 0
         if error:
             self.errors = (*self.errors, error)[-ERRORS_KEPT:]
-        if now.clock_us / 1e6 >= generation.turn_s:
-            generation.turn(now.clock_us)
+        before = self._turn(generation, now)
         generation.count(failed=failed, slow=slow)
         self.attend(generation, now, bad=failed or slow, retry_after_s=retry_after_s)
+        return before
 
     def attend(
         self,

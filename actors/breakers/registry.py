@@ -13,6 +13,7 @@ from .config import BreakerConfig
 from .desk import Desk
 from .outcomes import Outcomes
 from .statistics import Statistics
+from .times import SYSTEM_CLOCKS, Clocks
 
 SUPERVISOR = "breakers"
 
@@ -47,7 +48,12 @@ class Breakers(Mapping[str, Breaker]):
         boot: str | None = None,
     ) -> None:
         self._system = system
-        self._boot = boot
+        self._clocks = SYSTEM_CLOCKS
+        if system is not None:
+            clock = system.clock
+            self._clocks = Clocks(clock.now_s, clock.now_us, boot, clock.call_later)
+        elif boot is not None:
+            self._clocks = Clocks(boot=boot)
         self._configs = {
             name: BreakerConfig.from_dict(plain)
             for name, plain in (configs or {}).items()
@@ -83,17 +89,15 @@ class Breakers(Mapping[str, Breaker]):
     ) -> Breaker:
         system = self._system
         if system is None:
-            return Breaker(name, config, outcomes=outcomes, boot=self._boot)
+            return Breaker(name, config, outcomes=outcomes, clocks=self._clocks)
         desk = Desk(name) if system.log is not None else None
         breaker = Breaker(
             name,
             config,
             outcomes=outcomes,
             recorder=desk,
-            clock=system.clock.now_s,
-            wall_us=system.clock.now_us,
+            clocks=self._clocks,
             draw=system.random.random,
-            boot=self._boot,
         )
         if desk is not None:
             await self._spawn(system, breaker, desk)

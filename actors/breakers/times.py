@@ -1,6 +1,10 @@
 """Instants and deadlines that neither wall-clock steps nor restarts move."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -34,6 +38,47 @@ def boot_id(file: Path = BOOT_ID) -> str:
 
 THIS_BOOT = boot_id()
 """Read once, while importing: event loops do not wait for files."""
+
+
+def _system_wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _later(after_s: float, call: Callable[[], object]) -> object:
+    """Call it on the running loop. Raises `RuntimeError` when none of asyncio's runs."""
+    return asyncio.get_running_loop().call_later(after_s, call)
+
+
+class Clocks:
+    """Where a breaker reads the time; one object serves any number of them.
+
+    `clock` is monotonic, in seconds; `wall_us` in microseconds. `later` calls
+    something after so many seconds, and drops it when the loop is closed; without
+    it calls in a time window always look at the clock.
+    """
+
+    __slots__ = ("boot", "clock", "later", "wall_us")
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        wall_us: Callable[[], int] = _system_wall_us,
+        boot: str | None = None,
+        later: Callable[[float, Callable[[], object]], Any] | None = None,
+    ) -> None:
+        self.clock = clock
+        self.wall_us = wall_us
+        self.boot = THIS_BOOT if boot is None else boot
+        self.later = later
+
+    def now(self, clock_s: float | None = None) -> Now:
+        """Return the present, or the instant `clock_s` of it."""
+        clock_s = self.clock() if clock_s is None else clock_s
+        return Now(self.wall_us(), round(clock_s * 1e6), self.boot)
+
+
+SYSTEM_CLOCKS = Clocks(later=_later)
+"""The machine's own."""
 
 
 def deadline(span_us: int, now: Now) -> Deadline:

@@ -1,10 +1,12 @@
-"""The windows of a living breaker: cheap to add to, exact to ask.
+"""The windows of a living breaker: cheap to add to, exact to ask, small while all is well.
 
 A call has a number. Good calls only move the number on; what is kept is the
-numbers of the bad ones, or running totals of time buckets.
+numbers of the bad ones, or counts by time bucket.
 """
 
+from array import array
 from collections import deque
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -14,7 +16,7 @@ from .state import Window as Kept
 from .state import within
 
 FAR = 1 << 29
-"""So many calls ahead is as good as never, and still a small int, which compares fast."""
+"""So many calls ahead is as good as never."""
 
 
 class Tally(NamedTuple):
@@ -28,11 +30,16 @@ class Tally(NamedTuple):
 class LiveWindow(Protocol):
     """What a generation needs of its window."""
 
-    turn_s: float
-    """The instant from which `turn` must be called before anything is counted."""
+    @property
+    def turn_s(self) -> float:
+        """The instant from which `turn` must be called before anything is counted."""
+        ...
 
-    def turn(self, clock_us: int, seq: int) -> None:
-        """Move on to the bucket of this instant; calls up to `seq` belong before it."""
+    def turn(self, clock_us: int, seq: int) -> int:
+        """Move on to the bucket of this instant; calls up to `seq` belong before it.
+
+        Returns how many calls the bucket held that ended just before.
+        """
         ...
 
     def add(self, seq: int, *, failed: bool, slow: bool) -> None:
@@ -56,20 +63,37 @@ class LiveWindow(Protocol):
         ...
 
 
-class ConsecutiveWindow:
+class Timeless:
+    """What windows have in common for which time does not matter."""
+
+    __slots__ = ()
+
+    turn_s = inf
+
+    def turn(self, clock_us: int, seq: int) -> int:
+        """Nothing moves on."""
+        del clock_us, seq
+        return 0
+
+    def touched(self, seq: int) -> tuple[Bucket, ...]:
+        """Return nothing: there are no buckets."""
+        del seq
+        return ()
+
+    def rolled_up(self) -> None:
+        """Nothing to remember."""
+
+
+class ConsecutiveWindow(Timeless):
     """Failures in a row, which are failures whose numbers follow on each other."""
 
-    __slots__ = ("last", "streak", "turn_s")
+    __slots__ = ("last", "streak")
 
     def __init__(self, kept: Kept) -> None:
-        self.turn_s = inf
         self.last = 0
         self.streak = 0
         for number in kept.failures:
             self.add(number, failed=True, slow=False)
-
-    def turn(self, clock_us: int, seq: int) -> None:
-        """Nothing: time does not matter here."""
 
     def add(self, seq: int, *, failed: bool, slow: bool) -> None:
         """Count a failure; a slow success ends the row as any success does."""
@@ -88,41 +112,28 @@ class ConsecutiveWindow:
         del min_calls
         return seq + FAR
 
-    def touched(self, seq: int) -> tuple[Bucket, ...]:
-        """Return nothing: there are no buckets."""
-        del seq
-        return ()
 
-    def rolled_up(self) -> None:
-        """Nothing to remember."""
-
-
-class CountWindow:
+class CountWindow(Timeless):
     """The last `size` calls: the numbers of the bad ones among them."""
 
-    __slots__ = ("failures", "size", "slows", "turn_s")
+    __slots__ = ("failures", "size", "slows")
 
     def __init__(self, kept: Kept, size: int) -> None:
-        self.turn_s = inf
         self.size = size
-        self.failures = deque(kept.failures)
-        self.slows = deque(kept.slows)
-
-    def turn(self, clock_us: int, seq: int) -> None:
-        """Nothing: time does not matter here."""
+        self.failures: Sequence[int] = deque(kept.failures) if kept.failures else ()
+        self.slows: Sequence[int] = deque(kept.slows) if kept.slows else ()
 
     def add(self, seq: int, *, failed: bool, slow: bool) -> None:
         """Keep the number of a bad call."""
         if failed:
-            self.failures.append(seq)
+            self.failures = _one_more(self.failures, seq)
         if slow:
-            self.slows.append(seq)
+            self.slows = _one_more(self.slows, seq)
         self._drop(seq - self.size)
 
     def _drop(self, last: int) -> None:
-        for numbers in (self.failures, self.slows):
-            while numbers and numbers[0] <= last:
-                numbers.popleft()
+        self.failures = _after(last, self.failures)
+        self.slows = _after(last, self.slows)
 
     def tally(self, seq: int) -> Tally:
         """Return what the last calls were."""
@@ -134,100 +145,160 @@ class CountWindow:
         bad = self.failures or self.slows
         return min_calls if bad and seq < min_calls else seq + FAR
 
-    def touched(self, seq: int) -> tuple[Bucket, ...]:
-        """Return nothing: there are no buckets."""
-        del seq
-        return ()
 
-    def rolled_up(self) -> None:
-        """Nothing to remember."""
+def _one_more(numbers: Sequence[int], number: int) -> Sequence[int]:
+    """Add a number; an empty deque takes 600 bytes, so there is none before."""
+    kept = numbers if isinstance(numbers, deque) else deque[int]()
+    kept.append(number)
+    return kept
+
+
+def _after(last: int, numbers: Sequence[int]) -> Sequence[int]:
+    """Drop the numbers up to `last`."""
+    if isinstance(numbers, deque):
+        while numbers and numbers[0] <= last:
+            numbers.popleft()
+    return numbers or ()
+
+
+class _Bad:
+    """The bad calls of a time window, by bucket and in all."""
+
+    __slots__ = ("by_slot", "failures", "slows")
+
+    def __init__(self) -> None:
+        self.by_slot: dict[int, list[int]] = {}
+        self.failures = 0
+        self.slows = 0
+
+    def add(self, slot: int, failures: int, slows: int) -> None:
+        counts = self.by_slot.setdefault(slot, [0, 0])
+        counts[0] += failures
+        counts[1] += slows
+        self.failures += failures
+        self.slows += slows
+
+    def drop(self, oldest: int) -> None:
+        """Forget the buckets up to this one."""
+        for slot in [slot for slot in self.by_slot if slot <= oldest]:
+            failures, slows = self.by_slot.pop(slot)
+            self.failures -= failures
+            self.slows -= slows
 
 
 class TimeWindow:
-    """The last `window_s` in buckets; those without calls are not kept."""
+    """The last `window_s` in buckets.
 
-    __slots__ = (
-        "base",
-        "buckets",
-        "config",
-        "since_us",
-        "slot",
-        "totals",
-        "turn_s",
-    )
+    The current bucket is what was counted since call number `base`; before it lie
+    the calls of the `past` buckets, one number each, and before those what was
+    `kept`, whose buckets may begin anywhere: another width or another boot's clock
+    may have been in force.
+    """
+
+    __slots__ = ("bad", "base", "config", "kept", "past", "since", "slot", "total")
 
     def __init__(self, kept: Kept, config: BreakerConfig, clock_us: int) -> None:
         self.config = config
-        buckets = within(kept.buckets, clock_us, config)
-        self.buckets = [[*_numbers(bucket)] for bucket in buckets]
-        self.totals = [sum(b[n] for b in self.buckets) for n in (1, 2, 3)]
         width_us = config.bucket_us
+        buckets = within(kept.buckets, clock_us, config)
         self.slot = clock_us // width_us
-        if not buckets or buckets[-1].start_us // width_us < self.slot:
-            self.buckets.append([self.slot * width_us, 0, 0, 0])
-        self.slot = max(self.slot, self.buckets[-1][0] // width_us)
-        self.turn_s = (self.slot + 1) * width_us / 1e6
-        self.base = kept.seq - self.buckets[-1][1]
-        """Calls after this number ended in the current bucket."""
-        self.totals[0] -= self.buckets[-1][1]
-        self.since_us = self.buckets[-1][0]
+        if buckets:
+            self.slot = max(self.slot, buckets[-1].start_us // width_us)
+        self.since = self.slot
+        self.past: array[int] | None = None
+        self.bad: _Bad | None = None
+        self.base = kept.seq
+        for bucket in buckets:
+            if bucket.failures or bucket.slows:
+                slot = bucket.start_us // width_us
+                self._bad().add(slot, bucket.failures, bucket.slows)
+        if buckets and buckets[-1].start_us == self.slot * width_us:
+            self.base -= buckets[-1].calls
+            buckets = buckets[:-1]
+        self.kept = buckets
+        self.total = sum(bucket.calls for bucket in buckets)
+        """Calls before the current bucket."""
 
-    def turn(self, clock_us: int, seq: int) -> None:
+    def _bad(self) -> _Bad:
+        if self.bad is None:
+            self.bad = _Bad()
+        return self.bad
+
+    @property
+    def turn_s(self) -> float:
+        """Where the current bucket ends."""
+        return (self.slot + 1) * self.config.bucket_us / 1e6
+
+    def turn(self, clock_us: int, seq: int) -> int:
         """Close the current bucket and drop those that time has left behind."""
-        width_us = self.config.bucket_us
-        slot = clock_us // width_us
-        if slot <= self.slot:
+        slot = clock_us // self.config.bucket_us
+        steps = slot - self.slot
+        if steps <= 0:
+            return 0
+        calls = seq - self.base
+        self._append(calls, steps)
+        if self.since == self.slot and not calls:
+            self.since = slot
+        self.base, self.slot = seq, slot
+        self._expire()
+        return calls if steps == 1 else 0
+
+    def _append(self, calls: int, steps: int) -> None:
+        """Let the current bucket be past, and those without calls after it."""
+        span = self.config.buckets
+        past = self.past
+        if past is None and (not calls or steps >= span):
             return
-        current, totals = self.buckets[-1], self.totals
-        current[1] = seq - self.base
-        totals[0] += current[1]
-        if current[1]:
-            self.buckets.append([slot * width_us, 0, 0, 0])
-        else:
-            if self.since_us == current[0]:
-                self.since_us = slot * width_us
-            current[0] = slot * width_us
-        oldest = slot - self.config.buckets
-        while self.buckets[0][0] // width_us <= oldest:
-            for n, count in enumerate(self.buckets.pop(0)[1:]):
-                totals[n] -= count
-        self.slot = slot
-        self.turn_s = (slot + 1) * width_us / 1e6
-        self.base = seq
+        past = array("I") if past is None else past
+        past.append(calls)
+        past.extend([0] * (min(steps, span) - 1))
+        self.total += calls
+        over = max(0, len(past) - (span - 1))
+        self.total -= sum(past[:over])
+        del past[:over]
+        self.past = past if any(past) else None
+
+    def _expire(self) -> None:
+        width_us, oldest = self.config.bucket_us, self.slot - self.config.buckets
+        while self.kept and self.kept[0].start_us // width_us <= oldest:
+            self.total -= self.kept[0].calls
+            self.kept = self.kept[1:]
+        if self.bad is not None:
+            self.bad.drop(oldest)
+            self.bad = self.bad if self.bad.by_slot else None
 
     def add(self, seq: int, *, failed: bool, slow: bool) -> None:
         """Count a bad call in the current bucket."""
         del seq
-        for n, bad in ((1, failed), (2, slow)):
-            if bad:
-                self.buckets[-1][n + 1] += 1
-                self.totals[n] += 1
+        self._bad().add(self.slot, failed, slow)
 
     def tally(self, seq: int) -> Tally:
         """Return what ended within the window."""
-        calls, failures, slows = self.totals
-        return Tally(calls + seq - self.base, failures, slows)
+        calls, bad = self.total + seq - self.base, self.bad
+        return Tally(calls, bad.failures, bad.slows) if bad else Tally(calls, 0, 0)
 
     def attend_at(self, seq: int, min_calls: int) -> int:
         """Return when a rate begins to count; what time moves is asked at the turn."""
-        calls, failures, slows = self.tally(seq)
-        if not (failures or slows) or calls >= min_calls:
+        calls = self.total + seq - self.base
+        if self.bad is None or calls >= min_calls:
             return seq + FAR
         return seq + min_calls - calls
 
     def touched(self, seq: int) -> tuple[Bucket, ...]:
         """Return the buckets counted in since the last roll-up, with all they hold."""
-        self.buckets[-1][1] = seq - self.base
-        found = [Bucket(*b) for b in self.buckets if b[0] >= self.since_us and b[1]]
-        return tuple(found)
+        width_us = self.config.bucket_us
+        calls = [*(self.past or ()), seq - self.base]
+        first = self.slot - len(calls) + 1
+        bad = {} if self.bad is None else self.bad.by_slot
+        return tuple(
+            Bucket(slot * width_us, count, *bad.get(slot, (0, 0)))
+            for slot, count in enumerate(calls, first)
+            if count and slot >= self.since
+        )
 
     def rolled_up(self) -> None:
         """The current bucket will be touched again, those before it will not."""
-        self.since_us = self.buckets[-1][0]
-
-
-def _numbers(bucket: Bucket) -> tuple[int, int, int, int]:
-    return bucket.start_us, bucket.calls, bucket.failures, bucket.slows
+        self.since = self.slot
 
 
 def live_window(kept: Kept, config: BreakerConfig, clock_us: int) -> LiveWindow:

@@ -26,10 +26,8 @@ class Tape:
             "db",
             config,
             recorder=self,
-            clock=hands.clock,
-            wall_us=hands.wall_us,
+            clocks=hands.clocks,
             draw=lambda: 0.0,
-            boot=hands.boot,
         )
         self.machine = self.breaker.machine
         self.machine.load(self.replayed(), hands.now)

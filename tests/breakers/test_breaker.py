@@ -42,10 +42,8 @@ def breaker(
         "db",
         config,
         outcomes=outcomes,
-        clock=hands.clock,
-        wall_us=hands.wall_us,
+        clocks=hands.clocks,
         draw=draw,
-        boot=hands.boot,
     )
 
 

@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from hypothesis import given, settings
 
 from dramaturg.actors.breakers import (
@@ -6,6 +8,7 @@ from dramaturg.actors.breakers import (
     BreakerOpenError,
     Outcomes,
     Permit,
+    alarm,
 )
 
 from .clock import Hands, run
@@ -20,16 +23,14 @@ class IgnoredError(Exception):
 class Pair:
     """A breaker and the model, living through the same history."""
 
-    def __init__(self, config: BreakerConfig) -> None:
-        self.hands = Hands()
+    def __init__(self, config: BreakerConfig, *, alarms: bool = False) -> None:
+        self.hands = Hands(alarms=alarms)
         self.breaker = Breaker(
             "db",
             config,
             outcomes=Outcomes(ignored=IgnoredError),
-            clock=self.hands.clock,
-            wall_us=self.hands.wall_us,
+            clocks=self.hands.clocks,
             draw=lambda: 0.0,
-            boot="boot",
         )
         self.model = Model(config)
         self.guarded = self.breaker(self.dependency)
@@ -134,3 +135,15 @@ def test_a_breaker_does_what_the_obvious_one_does(
     for command in history:
         pair.do(command)
         pair.agree()
+
+
+@settings(max_examples=100, deadline=None)
+@given(configs(), histories())
+def test_it_does_so_too_when_alarms_turn_its_window_in_place_of_its_calls(
+    config: BreakerConfig, history: list[Command]
+) -> None:
+    with patch.object(alarm, "BUSY_CALLS", 1):
+        pair = Pair(config, alarms=True)
+        for command in history:
+            pair.do(command)
+            pair.agree()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from anyio.to_thread import run_sync
 
-from dramaturg.actors.breakers import Breaker, BreakerConfig
+from dramaturg.actors.breakers import Breaker, BreakerConfig, Clocks
 from dramaturg.actors.retries import PermanentError
 from dramaturg.applications.documents import (
     Corpus,
@@ -230,7 +230,7 @@ async def test_redrives_heed_the_breaker() -> None:
     config = BreakerConfig(
         window="consecutive", failures_max=1, cooldown_s=1.0, half_open_permitted=2
     )
-    breaker = Breaker(BREAKER, config, clock=lambda: now_s)
+    breaker = Breaker(BREAKER, config, clocks=Clocks(lambda: now_s))
     gate = gate_of(breaker)
     assert gate(BREAKER).state == "closed"
 

@@ -3,7 +3,12 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from dramaturg.actors.breakers import Breaker, BreakerConfig, BreakerOpenError
+from dramaturg.actors.breakers import (
+    Breaker,
+    BreakerConfig,
+    BreakerOpenError,
+    Clocks,
+)
 from dramaturg.actors.retries import (
     PermanentError,
     RetryBudget,
@@ -124,7 +129,7 @@ async def test_attempts_that_the_breaker_refuses_are_put_off_and_not_used_up() -
     config = BreakerConfig.preset(
         "classic", failures_max=2, cooldown_s=30, half_open_successes=1
     )
-    breaker = Breaker("db", config, clock=time.clock)
+    breaker = Breaker("db", config, clocks=Clocks(time.clock))
     dependency = Dependency(ConnectionError(), ConnectionError())
     fetch = retrying(time, STEADY)(breaker(dependency.fetch))
     with capture_logs() as logs:
@@ -138,7 +143,7 @@ async def test_attempts_that_the_breaker_refuses_are_put_off_and_not_used_up() -
 @pytest.mark.asyncio
 async def test_a_breaker_that_stays_open_is_not_waited_for_for_ever() -> None:
     time = Time()
-    breaker = Breaker("db", clock=time.clock)
+    breaker = Breaker("db", clocks=Clocks(time.clock))
     await breaker.hold_open("maintenance")
     with pytest.raises(BreakerOpenError) as caught:
         await retrying(time, STEADY, put_offs_max=2).call(breaker(Dependency().fetch))
@@ -152,7 +157,7 @@ async def test_the_time_limit_inside_the_breaker_is_a_failure_of_the_dependency(
     None
 ):
     time = Time()
-    breaker = Breaker("db", BreakerConfig.preset("classic"), clock=time.clock)
+    breaker = Breaker("db", BreakerConfig.preset("classic"), clocks=Clocks(time.clock))
 
     @breaker
     async def hang() -> None:
