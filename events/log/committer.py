@@ -1,18 +1,19 @@
 """Writes groups of appends into the tables, each group in one transaction."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from .api import Snapshot
 from .encoding import is_name
-from .errors import AppendRejectedError, LogUnavailableError, OutcomeUnknownError
-from .group import ABSENT, Group, Head, KeyName
+from .errors import LogUnavailableError, OutcomeUnknownError
+from .group import Group, Head, KeyName, absent
 from .outcomes import Outcome
 from .pending import Pending
 from .statements import InsertMany, SelectMany
 
-HEADS_MAX = 16_384
+HEADS_MAX = 32_768
 """So many streams' heads are remembered between groups, those used last."""
 
 SNAPSHOTS_KEPT = 4
@@ -42,7 +43,7 @@ _INSERT_SNAPSHOTS = InsertMany(
     "(?,?,?,?,?)",
 )
 _SELECT_HEADS = SelectMany(
-    "SELECT stream, version, position, digest, open FROM streams WHERE stream IN",
+    "SELECT stream, kind, version, position, digest, open FROM streams WHERE stream IN",
 )
 _SELECT_KEYS = SelectMany(
     "SELECT scope, key, stream, expires FROM keys WHERE (scope, key) IN",
@@ -129,29 +130,23 @@ class Committer:
     def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
         self._committed_us = max(self._committed_us, self._now_us())
         group = Group(
-            heads=self._heads_of(appends),
+            heads=self._heads,
+            find_heads=self._find_heads,
             keys=self._keys_of(appends),
             next_position=self._next_position,
             committed_us=self._committed_us,
             node=self._node,
             epoch=self.epoch,
         )
-        outcomes: list[Outcome] = []
-        place = group.place
-        for pending in appends:
-            try:
-                outcomes.append((pending.done, place(pending)))
-            except AppendRejectedError as error:
-                pending.revoke_after(error)
-                outcomes.append((pending.done, error))
-        return group, outcomes
+        return group, group.place(appends)
 
     def _insert(self, group: Group, snapshots: Sequence[Snapshot]) -> None:
         db = self._db
         self._groups += 1
         if group.event_values:
             _INSERT_EVENTS.run(db, group.event_values)
-            self._move_heads(group)
+            _MOVE_STREAMS.run(db, _flat(group.moved))
+            _TURN_STREAMS.run(db, _flat(group.turned))
         if group.key_values:
             _INSERT_KEYS.run(db, group.key_values)
         if snapshots:
@@ -162,20 +157,6 @@ class Committer:
             "UPDATE meta SET next_position=?, committed=?",
             (group.next_position, self._committed_us),
         )
-
-    def _move_heads(self, group: Group) -> None:
-        moved: list[Any] = []
-        turned: list[Any] = []
-        heads = group.heads
-        for name, has_turned in group.changed.items():
-            version, position, digest, is_open = heads[name]
-            row = (name, name.partition("/")[0], version, position, digest, is_open)
-            if has_turned:
-                turned += row
-            else:
-                moved += row
-        _MOVE_STREAMS.run(self._db, moved)
-        _TURN_STREAMS.run(self._db, turned)
 
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         values: list[Any] = []
@@ -193,27 +174,21 @@ class Committer:
             _DELETE_SNAPSHOTS, [(name, SNAPSHOTS_KEPT) for name in names]
         )
 
-    def _heads_of(self, appends: Sequence[Pending]) -> dict[str, Head]:
-        """Return heads, among them those of all names of streams in a group."""
+    def _find_heads(self, names: Iterable[str]) -> None:
+        """Add the heads of all streams that have such a name and can have it."""
         heads, older = self._heads, self._older_heads
         missing: list[str] = []
-        for pending in appends:
-            if pending.refused is not None:
+        for name in names:
+            if name in heads:
                 continue
-            for append in pending.streams:
-                name = append.stream
-                if name in heads:
-                    continue
-                if name in older:
-                    heads[name] = older.pop(name)
-                elif is_name(name):
-                    heads[name] = ABSENT
-                    missing.append(name)
-        if missing:
-            for row in _SELECT_HEADS.run(self._db, missing):
-                name, version, position, digest, is_open = row
-                heads[name] = (version, position, digest, bool(is_open))
-        return heads
+            if name in older:
+                heads[name] = older.pop(name)
+            elif is_name(name):
+                heads[name] = absent(name)
+                missing.append(name)
+        for row in _SELECT_HEADS.run(self._db, missing):
+            *others, digest, is_open = row
+            heads[row[0]] = (*others, bytearray(digest), is_open)
 
     def _keys_of(self, appends: Sequence[Pending]) -> dict[KeyName, str]:
         """Return the streams of the keys that a group names and that are taken."""
@@ -227,6 +202,10 @@ class Committer:
             for scope, key, stream, expires in _SELECT_KEYS.run(self._db, names)
             if expires is None or expires > self._committed_us
         }
+
+
+def _flat(rows: dict[str, Head]) -> list[Any]:
+    return list(chain.from_iterable(rows.values()))
 
 
 def advice(error: sqlite3.Error) -> str:

@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def chained(  # noqa: PLR0913, PLR0917 - all that an event's digest depends on
-    previous: bytes,
+    previous: bytes | bytearray,
     position: int,
     stream: str,
     version: int,

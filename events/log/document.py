@@ -17,7 +17,8 @@ from .api import Header
 from .encoding import INT_LIMIT
 from .errors import EncodingError, LogDamagedError
 
-_JSON = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
+_AT_MIN = 1 - INT_LIMIT
 SEAM = b',"data":'
 """Stands between a header, its closing brace taken off, and the data."""
 CLOSING = b"}"
@@ -30,10 +31,10 @@ def encode_header(header: Header) -> bytes:
     Raises `EncodingError` when the context it came from cannot be kept as JSON.
     """
     try:
-        encoded = _JSON.encode(header)
+        encoded = _encode(header)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise EncodingError(f"the context cannot be kept as JSON: {error}") from error
-    if not -INT_LIMIT < header.at < INT_LIMIT:
+    if not _AT_MIN <= header.at < INT_LIMIT:
         raise EncodingError(
             f"the context's at_us is {header.at}, its size must be below 2**53",
         )
