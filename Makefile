@@ -37,11 +37,8 @@ check: .venv/.ready  ## Everything that can be known without running the code
 	$(BIN)/vulture
 	$(BIN)/codespell
 
-test: .venv/.ready  ## Run the tests and measure their coverage
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+test: .venv/.ready  ## Run the tests on every core and measure their coverage
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov
 
 bench: .venv/.ready  ## Measure speed against floors of the same run, a JSON line each
 	for name in log actors breakers pipelines; do $(BIN)/python -m benchmarks.$$name || exit 1; done

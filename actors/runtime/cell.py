@@ -25,9 +25,8 @@ from .errors import (
 from .handlers import Handlers, unhandled
 from .inbox import BUSY, HELD, Inbox
 from .mailbox import DeadBox, Item, Reply, refuse
-from .messages import Ask, Message, is_ask
+from .messages import Ask, Message, Tick, is_ask
 from .origin import Origin
-from .timers import Tick
 from .work import Finished
 
 if TYPE_CHECKING:
@@ -265,14 +264,15 @@ class Cell(Inbox):
     def fail(self, error: BaseException, message: object = None) -> None:
         """Deal with an error of the actor: tell the asker, then the supervisor.
 
-        A refused command and an unhandled message concern the sender only. All
-        else shuts the gate; the parent's supervision decides in the next turn.
+        A refused command and an unhandled message concern the sender only, unless
+        it was another actor that did not handle what this one asked. All else shuts
+        the gate; the parent's supervision decides in the next turn.
         """
         reply, self.reply = self.reply, None
         refuse(reply, error)
         if isinstance(error, CommandRejectedError):
             return
-        if isinstance(error, UnhandledMessageError):
+        if isinstance(error, UnhandledMessageError) and error.path == self.path:
             self.pump.dead(self, message, "unhandled")
             return
         self.pump.on_failure(self, error, message)

@@ -1,7 +1,6 @@
 """What an actor may use: itself, the system, time, chance, timers, children."""
 
 import random
-from asyncio import Future
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -33,10 +32,12 @@ _IDLE: Final = object()
 class Later:
     """An answer that is still owed: the handler has ended, the asker waits on."""
 
-    __slots__ = ("_reply",)
+    __slots__ = ("_cell", "_reply")
 
-    def __init__(self, reply: Reply | None) -> None:
-        self._reply = reply
+    def __init__(self, cell: "Cell") -> None:
+        self._cell = cell
+        self._reply: Reply | None
+        self._reply, cell.reply = cell.reply, None
 
     @property
     def wanted(self) -> bool:
@@ -44,9 +45,14 @@ class Later:
         return self._reply is not None and not self._reply.done()
 
     def set(self, answer: object) -> None:
-        """Answer; harmless when nobody waits any more."""
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_result(answer)
+        """Answer; a dead message when nobody waits any more. The first answer counts."""
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        if reply.done():
+            self._cell.pump.dead(self._cell, answer, "late_reply")
+        else:
+            reply.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; harmless when nobody waits any more."""
@@ -147,10 +153,7 @@ class ActorContext:
         What the handler returns is then not the answer. If the actor goes down
         first, the asker gets an error.
         """
-        cell = self.cell
-        reply: Future[Any] | None
-        reply, cell.reply = cell.reply, None
-        later = Later(reply)
+        later = Later(self.cell)
         owed = [each for each in self._owed or () if each.wanted]
         self._owed = [*owed, later]
         return later

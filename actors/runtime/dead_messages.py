@@ -14,7 +14,7 @@ Reason = Literal[
     "mailbox_full",
     "unhandled",  # its target has no handler for its class
     "crashed",  # its target crashed on it as often as it may
-    "late_reply",  # nobody waits for this answer any more
+    "late_reply",  # nobody waits any more for the answer to it, or for this answer
     "stash_full",
     "stream_released",  # the actor no longer owns what the message is about
 ]

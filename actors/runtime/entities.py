@@ -40,6 +40,11 @@ class EntityRef(Ref):
         self._kind = kind
         self._id = entity_id
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it has stopped for good: an entity comes back."""
+        return False
+
     def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the entity's mailbox."""
         self._kind.cell(self._id).tell(message, origin=origin)

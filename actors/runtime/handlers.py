@@ -6,8 +6,7 @@ from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .errors import HandlerError, UnhandledMessageError
-from .messages import Last
-from .timers import Tick
+from .messages import Last, Tick
 from .work import Finished
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Final
 
+from .messages import Message, Tick
+
 if TYPE_CHECKING:
     from .cell import Cell
     from .clock import Alarm
-    from .messages import Message
 
 LOOKS: Final = 4
 """Looks in the time that an actor has to be idle: so much later, by a quarter at the
@@ -34,13 +35,14 @@ class Quiet:
 class IdleTimer:
     """Sends an actor a message whenever it was idle for a time."""
 
-    __slots__ = ("_alarm", "_cell", "_interval_s", "_message", "_quiet")
+    __slots__ = ("_alarm", "_cell", "_interval_s", "_message", "_quiet", "_stale")
 
     def __init__(self, cell: "Cell", after_s: float, message: "Message") -> None:
         self._cell = cell
         self._message = message
         self._interval_s = after_s / LOOKS
         self._quiet = Quiet(cell)
+        self._stale = False
         self._alarm: Alarm = self._next()
 
     def _next(self) -> "Alarm":
@@ -49,9 +51,14 @@ class IdleTimer:
     def _look(self) -> None:
         if self._quiet.look():
             self._quiet = Quiet(self._cell)
-            self._cell.deliver(self._message)
+            self._cell.deliver(Tick(self))
         self._alarm = self._next()
 
+    def taken(self) -> Message | None:
+        """Return the message now that the tick is worked off; None: it is stale."""
+        return None if self._stale else self._message
+
     def cancel(self) -> None:
-        """Send nothing any more."""
+        """Send nothing any more, and drop what was sent and not yet read."""
+        self._stale = True
         self._alarm.cancel()

@@ -18,7 +18,7 @@ does nothing.
 
 from asyncio import Future
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, takewhile
 from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
@@ -123,8 +123,18 @@ class Inbox(Ref):
             for item in items:
                 bury(self, item, "stopped", ActorStoppedError(self.path))
             return
-        self.batch = iter([*items, *(self.batch or ())])
+        rest = [*items, *(self.batch or ())]
+        self.batch = iter(rest)
+        self.room = self.mailbox.capacity - len(rest)
         self._nudge()
+
+    def put_news(self, item: Item) -> None:
+        """Put `item` before all that waits, but behind the news that came before it."""
+        kind = type(item)
+        waiting = list(self.batch or ())
+        news = list(takewhile(lambda each: type(each) is kind, waiting))
+        self.batch = iter(waiting[len(news) :])
+        self.put_first([*news, item])
 
     def deliver(self, item: Item) -> None:
         """Put `item` in the mailbox whatever its bound: it is counted elsewhere."""

@@ -232,6 +232,10 @@ class Journal(ABC):
 
     # Settling
 
+    def late(self, command: Message) -> None:
+        """Count an answer that nobody waits for any more."""
+        self._cell.pump.dead(self._cell, command, "late_reply")
+
     def arrived(self) -> None:
         """Note that an entry's outcome is known; its effects are for a turn."""
         if self._revoked is not None:

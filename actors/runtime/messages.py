@@ -1,6 +1,6 @@
 """The base of all messages, and of those that want an answer."""
 
-from typing import Generic, TypeVar, dataclass_transform
+from typing import Any, Generic, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -39,6 +39,12 @@ class Terminated(Message):
     path: str
     error: BaseException | None = None
     """What it died of; None: it stopped in an orderly way."""
+
+
+class Tick(Message):
+    """A timer has fired; worked off only if that timer still stands."""
+
+    timer: Any
 
 
 class Last(Message):

@@ -79,11 +79,14 @@ class Entry:
     def say(self) -> None:
         """Give the answer."""
         reply = self.reply
-        if reply is not None and not reply.done():
-            if self.refusal is None:
-                reply.set_result(self.answer)
-            else:
-                refuse(reply, self.refusal)
+        if reply is None:
+            return
+        if self.refusal is not None:
+            refuse(reply, self.refusal)
+        elif reply.done():
+            self._journal.late(self.command)
+        else:
+            reply.set_result(self.answer)
 
     def say_taken(self, error: KeyTakenError, actor: str) -> None:
         """Tell the asker; a command that was told leaves a line in the log."""

@@ -22,6 +22,11 @@ class Ref(ABC):
     path: str
     """Where the actor stands in the tree, such as `/pipelines/documents/extract`."""
 
+    @property
+    @abstractmethod
+    def stopped(self) -> bool:
+        """Whether it has stopped for good, so that what comes now is dead."""
+
     @abstractmethod
     def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the mailbox; at most once, in order, without an answer.

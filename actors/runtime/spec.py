@@ -41,6 +41,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         if not self.id or "/" in self.id:
             message = f"id={self.id!r}: take a name without a slash"
             raise ValueError(message)
+        if self.shutdown_s < 0 or self.handler_max_s <= 0:
+            limits = f"shutdown_s={self.shutdown_s}, handler_max_s={self.handler_max_s}"
+            message = f"{limits}: take 0 or more and more than 0 seconds"
+            raise ValueError(message)
         if self.crashes_max < 1:
             message = f"crashes_max={self.crashes_max}: take 1 or more"
             raise ValueError(message)

@@ -1,21 +1,15 @@
 """Messages that an actor sends itself later."""
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .idle import IdleTimer
-from .messages import Message
+from .messages import Message, Tick
 from .origin import Origin
 
 if TYPE_CHECKING:
     from .cell import Cell
     from .clock import Alarm
-
-
-class Tick(Message):
-    """A timer has fired; worked off only if that timer still stands."""
-
-    timer: Any
 
 
 class Timer:

@@ -22,7 +22,7 @@ def watch(watcher: "Cell", other: "Cell") -> None:
     path = other.path
 
     def tell(error: BaseException | None) -> None:
-        watcher.put_first([Terminated(path, error)])
+        watcher.put_news(Terminated(path, error))
 
     on_end(watcher, other, ("watch", watcher, other), tell)
 

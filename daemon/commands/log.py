@@ -1,15 +1,19 @@
 """`dramaturg log`: what the log holds, and whether it is sound."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import App, Parameter
+from msgspec.structs import asdict
 
 from ...events import UnknownEvent, vocabulary
 from ...events.log import Recorded
+from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
+from ..errors import UsageError
 from ..layout import found_log, open_log
 from ..options import Data, Json
 from ..output import Output
@@ -63,21 +67,77 @@ def tail(
 
 
 @log.command
-def verify(*, data: Data = Path("var"), as_json: Json = False) -> int:
+def seal(*, data: Data = Path("var"), as_json: Json = False) -> int:
+    """Show the last seal; kept elsewhere, it shows later whether history was changed.
+
+    A log is sealed by its writer, every so often and when it stops.
+    """
+    output = Output(as_json=as_json)
+    with open_log(data) as reader:
+        head = reader.head(STREAM)
+        if head is None:
+            output.error("the log has no seal yet; its writer makes one when it stops")
+            return 1
+        (recorded,) = reader.read(head.position - 1, limit=1)
+        assert isinstance(recorded.event, Sealed)
+        if as_json:
+            output.value({"position": recorded.position, **asdict(recorded.event)})
+        output.line(
+            f"sealed at position {recorded.position}, {_committed(recorded)}, with all "
+            f"that is before it; since then {reader.position - recorded.position} "
+            f"events\n{recorded.event.root}",
+        )
+    return 0
+
+
+@log.command
+def verify(
+    *,
+    anchor: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A seal that was kept elsewhere: its root, or a file with what "
+            "`log seal --json` printed.",
+        ),
+    ] = (),
+    data: Data = Path("var"),
+    as_json: Json = False,
+) -> int:
     """Check that every byte of the log is as it was written; status 1 if not."""
     output = Output(as_json=as_json)
     path = found_log(data)
+    anchors = [seal for text in anchor for seal in _anchors(text)]
     with output.progress("verified") as progress:
-        report = verify_log(path, vocabulary(), progress=progress)
+        report = verify_log(path, vocabulary(), anchors=anchors, progress=progress)
     if as_json:
         output.value(report)
     for damage in report.damages:
-        output.error(f"position {damage.position}: {damage.kind}: {damage.message}")
+        where = f"{damage.stream}: " if damage.stream else ""
+        output.error(
+            f"position {damage.position}: {damage.kind}: {where}{damage.message}"
+        )
     if report.untold:
         output.error(f"and {report.untold} more")
     if report.ok:
-        output.line(f"{path}: {report.events} events, every one as it was written")
+        output.line(
+            f"{path}: {report.events} events, every one as it was written; "
+            f"{report.seals} seals" + (f", {len(anchors)} anchors" if anchors else ""),
+        )
     return 0 if report.ok else 1
+
+
+def _anchors(text: str) -> list[Sealed | str]:
+    """Return the seals in a file, or the root that a text is."""
+    if re.fullmatch("[0-9a-fA-F]{64}", text):
+        return [text.lower()]
+    try:
+        lines = Path(text).read_bytes().splitlines()
+        return [msgspec.json.decode(line, type=Sealed) for line in lines if line]
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UsageError(
+            f"--anchor {text!r} is neither a root of 64 hexadecimal digits nor a file "
+            f"with seals ({error}): give what `dramaturg log seal` printed",
+        ) from error
 
 
 def _line(recorded: Recorded) -> str:
@@ -88,12 +148,16 @@ def _line(recorded: Recorded) -> str:
 
 def _row(recorded: Recorded) -> dict[str, object]:
     event = recorded.event
-    committed = datetime.fromtimestamp(recorded.header.committed / 1e6, tz=UTC)
     return {
         "position": recorded.position,
-        "committed": committed.isoformat(timespec="milliseconds"),
+        "committed": _committed(recorded),
         "stream": recorded.stream,
         "version": recorded.version,
         "event": event.tag,
         "data": msgspec.Raw(event.data) if isinstance(event, UnknownEvent) else event,
     }
+
+
+def _committed(recorded: Recorded) -> str:
+    committed = datetime.fromtimestamp(recorded.header.committed / 1e6, tz=UTC)
+    return committed.isoformat(timespec="milliseconds")

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -105,12 +106,16 @@ class MemoryLog:
         With `unknown` the queued appends get an `OutcomeUnknownError`, as if the
         disk had failed in their commit; with `written` they are there all the same.
         """
-        if written:
-            for pending in self._pending:
-                self._apply(pending)
+        queued = len(self._pending)
+        self._break_off(queued if unknown else 0, queued if written else 0)
+
+    def _break_off(self, unknown: int, written: int) -> None:
+        """Fail: of the first `unknown` appends nobody knows, the first `written` are there."""
+        for pending in islice(self._pending, written):
+            self._apply(pending)
         refused: list[Outcome] = []
-        for pending in self._pending:
-            cls = OutcomeUnknownError if unknown else LogUnavailableError
+        for number, pending in enumerate(self._pending):
+            cls = OutcomeUnknownError if number < unknown else LogUnavailableError
             error = cls("the log was made to fail")
             pending.revoke_after(error)
             refused.append((pending.done, error))
@@ -122,8 +127,11 @@ class MemoryLog:
 
     def recover(self) -> None:
         """Make the log available again, in its next epoch."""
+        before = self.position
         self._open(self._store)
         self._availability.tell(self.available)
+        if self.position != before:
+            self._commits.tell(self.position)
 
     def reopened(self) -> "MemoryLog":
         """Return a log over what is committed, as after a crash; this one is dead."""
@@ -133,10 +141,14 @@ class MemoryLog:
             unwritten_max=self._unwritten_max,
             now_us=self._now_us,
         )
-        twin._open(self._store)
+        twin._open(self._left())
+        return twin
+
+    def _left(self) -> MemoryStore:
+        """Be dead, and return what was committed."""
         self._pending.clear()
         self.available = False
-        return twin
+        return self._store
 
     # Writing
 

@@ -4,7 +4,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from .errors import LogDamagedError
+from .errors import LogDamagedError, LogError, LogUnavailableError
 from .schema import connect_writer
 
 _CHUNK_BYTES = 1 << 20
@@ -39,6 +39,21 @@ def open_for_writing(
         db.close()
         raise
     return db
+
+
+def opening_error(path: Path, error: Exception) -> Exception:
+    """Return what to tell about a log that could not be opened."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT}:
+        return LogDamagedError(
+            f"{path} is damaged ({error}): restore it from a backup",
+        )
+    if isinstance(error, LogError):
+        return error
+    return LogUnavailableError(
+        f"{path} cannot be opened: {error}; check the folder, its permissions and "
+        "the space on its disk",
+    )
 
 
 def _check(db: sqlite3.Connection, path: Path, acknowledged: int) -> None:

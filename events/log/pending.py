@@ -6,7 +6,7 @@ import msgspec
 
 from .api import Context, Done, IdempotencyKey, Incarnation, StreamAppend
 from .encoding import EventEncoder, check_key
-from .errors import EncodingError, KeyTakenError, LogError
+from .errors import AppendRejectedError, EncodingError, KeyTakenError, LogError
 
 
 class Pending(msgspec.Struct, gc=False):
@@ -22,7 +22,8 @@ class Pending(msgspec.Struct, gc=False):
     incarnation: Incarnation | None
     datas: list[bytes]
     """The data of all its events."""
-    refused: EncodingError | None = None
+    refused: AppendRejectedError | None = None
+    """Why it is refused whatever the log holds."""
 
     def revoke_after(self, error: LogError) -> None:
         """End its incarnation, unless only a key was taken."""

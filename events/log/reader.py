@@ -130,6 +130,13 @@ class LogReader:
         self._check_stream(stream, after, rows)
         return list(map(self._decode, rows))
 
+    def digests(self, after: int, until: int, *, limit: int) -> list[tuple[int, bytes]]:
+        """Read positions and digests of events with after < position <= until."""
+        query = (
+            "SELECT position, digest FROM events WHERE position > ? AND position <= ?"
+        )
+        return self._rows(f"{query} ORDER BY position LIMIT ?", (after, until, limit))
+
     def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends, None if it never began."""
         query = "SELECT stream, kind, version, position, open FROM streams"

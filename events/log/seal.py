@@ -30,28 +30,48 @@ class Sealed(Event, tag="log.sealed", version=1):
         return self.last - self.first + 1
 
 
-def merkle_root(digests: Iterable[bytes]) -> bytes:
-    """Return the root over digests in their order, as RFC 6962 section 2.1 defines it.
+class MerkleTree:
+    """The tree of RFC 6962 section 2.1 over digests, which come a few at a time.
 
     A leaf is SHA-256(0x00 || digest), a node SHA-256(0x01 || left || right). Only one
     hash per level is in memory.
     """
-    levels: list[bytes | None] = []
-    for digest in digests:
-        node = sha256(b"\0" + digest).digest()
-        level = 0
-        while level < len(levels) and (left := levels[level]) is not None:
-            levels[level] = None
-            node = _node(left, node)
-            level += 1
-        if level == len(levels):
-            levels.append(None)
-        levels[level] = node
-    root: bytes | None = None
-    for left in levels:
-        if left is not None:
-            root = left if root is None else _node(left, root)
-    return sha256().digest() if root is None else root
+
+    __slots__ = ("_levels",)
+
+    def __init__(self) -> None:
+        self._levels: list[bytes | None] = []
+        """The root of the last full subtree of 1, 2, 4, ... leaves, where one is open."""
+
+    def add(self, digests: Iterable[bytes]) -> None:
+        """Append leaves."""
+        levels = self._levels
+        for digest in digests:
+            node = sha256(b"\0" + digest).digest()
+            level = 0
+            while level < len(levels) and (left := levels[level]) is not None:
+                levels[level] = None
+                node = _node(left, node)
+                level += 1
+            if level == len(levels):
+                levels.append(None)
+            levels[level] = node
+
+    @property
+    def root(self) -> bytes:
+        """The root over all leaves so far."""
+        root: bytes | None = None
+        for left in self._levels:
+            if left is not None:
+                root = left if root is None else _node(left, root)
+        return sha256().digest() if root is None else root
+
+
+def merkle_root(digests: Iterable[bytes]) -> bytes:
+    """Return the root over digests in their order."""
+    tree = MerkleTree()
+    tree.add(digests)
+    return tree.root
 
 
 def _node(left: bytes, right: bytes) -> bytes:

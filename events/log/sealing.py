@@ -1,49 +1,92 @@
-"""Makes the next seal of a log file."""
+"""What of a log no seal covers yet, folded as it comes."""
 
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Protocol
 
-import msgspec
+from .api import Recorded, StreamAppend, StreamHead
+from .errors import LogDamagedError
+from .seal import STREAM, MerkleTree, Sealed
 
-from .api import StreamAppend
-from .document import split
-from .reading import open_file, translated
-from .seal import STREAM, Sealed, merkle_root
-
-PAGE = 1000
-"""Digests read at a time."""
+PAGE = 500
+"""Digests read and folded at a time: about a millisecond's work."""
 
 
-def next_seal(path: Path) -> StreamAppend | None:
-    """Return the append that seals everything since the last seal; None: nothing is.
+class DigestReader(Protocol):
+    """What a seal is made from; a `LogReader` is one."""
 
-    It reads the file's digests: call it in a thread. Appended, it stands somewhere
-    after the events it covers; the next one covers it too. Two callers at the same
-    time get a conflict, as the stream has one version for them both.
+    def head(self, stream: str) -> StreamHead | None:
+        """Return where a stream ends."""
+        ...
+
+    def read(
+        self, after: int = 0, until: int | None = None, *, limit: int = 1000
+    ) -> list[Recorded]:
+        """Read events."""
+        ...
+
+    def digests(
+        self, after: int, until: int, *, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Read positions and digests with after < position <= until."""
+        ...
+
+
+class Sealing:
+    """The next seal in the making.
+
+    Every event's digest is read once, soon after it was written, and folded into a
+    Merkle tree, so that sealing a log of any length costs the same. Blocking: its
+    reads are for a thread.
     """
-    with translated(path), closing(open_file(path)) as db:
-        head = db.execute(
-            "SELECT s.version, CAST(e.state AS BLOB) FROM streams s "
-            "JOIN events e USING (position) WHERE s.stream = ?",
-            (STREAM,),
-        ).fetchone()
-        version, sealed = 0, 0
+
+    def __init__(self, reader: DigestReader) -> None:
+        """Find the last seal."""
+        self._version, self._at, self._first = 0, 0, 1
+        head = reader.head(STREAM)
         if head is not None:
-            version = head[0]
-            sealed = msgspec.json.decode(split(head[1])[1], type=Sealed).last
-        (end,) = db.execute("SELECT next_position - 1 FROM meta").fetchone()
+            (last,) = reader.read(head.position - 1, limit=1)
+            if not isinstance(last.event, Sealed):
+                raise LogDamagedError(
+                    f"stream {STREAM!r} ends at position {head.position} with "
+                    f"something that is no seal: {last.event!r}",
+                )
+            self._version, self._at = head.version, head.position
+            self._first = last.event.last + 1
+        self.position = self._first - 1
+        """How far digests have been folded."""
+        self._tree = MerkleTree()
 
-        def digests(after: int) -> Iterator[bytes]:
-            while rows := db.execute(
-                "SELECT position, digest FROM events "
-                "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
-                (after, end, PAGE),
-            ).fetchall():
-                yield from (digest for _, digest in rows)
-                after = rows[-1][0]
+    def unsealed(self, end: int) -> int:
+        """Return how many events up to `end` no seal covers, besides the last seal."""
+        return end - self._first + 1 - (self._at >= self._first)
 
-        if end <= sealed:
-            return None
-        root = merkle_root(digests(sealed)).hex()
-    return StreamAppend(STREAM, version, (Sealed(sealed + 1, end, root),))
+    def advance(self, reader: DigestReader, until: int) -> None:
+        """Fold one page of events up to position `until`, which must be beyond.
+
+        Raises `LogDamagedError` when there is none.
+        """
+        page = reader.digests(self.position, until, limit=PAGE)
+        if not page:
+            raise LogDamagedError(
+                f"no event stands after position {self.position}, though the log goes "
+                f"on to {until}: verify it and restore it from a backup",
+            )
+        self._tree.add(digest for _, digest in page)
+        self.position = page[-1][0]
+
+    @property
+    def append(self) -> StreamAppend:
+        """The append that seals what was folded.
+
+        The seal stands somewhere after the events it covers, and the next one covers
+        it: so the last seal of all vouches for the whole log.
+        """
+        sealed = Sealed(self._first, self.position, self._tree.root.hex())
+        return StreamAppend(STREAM, self._version, (sealed,))
+
+    def sealed(self, position: int) -> None:
+        """Begin the next seal; this one was appended at `position`."""
+        self._version += 1
+        self._at = position
+        self._first = self.position + 1
+        self._tree = MerkleTree()

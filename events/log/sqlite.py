@@ -24,12 +24,15 @@ from .api import (
     StreamHead,
 )
 from .encoding import EventEncoder
-from .errors import LogDamagedError, LogError, LogUnavailableError
+from .errors import LogError, LogUnavailableError
 from .gathering import Gathering
 from .listeners import Listeners
+from .opening import opening_error
 from .outcomes import Outcome, appended, deliver
 from .pending import Pending, encoded
 from .reader_pool import ReaderPool
+from .seal import EVENTS
+from .sealer import SEALS, Sealer, SealPolicy
 from .writer import LoopSide, Token, Work, Writer, WriterOptions
 
 UNWRITTEN_MAX = 20_000
@@ -49,7 +52,7 @@ class SqliteLog:
     gets a `LogLockedError`. Whatever `done` reports has been fsynced. Reads run in
     worker threads. When the disk fails, the log is not `available` until the file
     could be opened and written again, which is tried by itself after pauses from the
-    first to the second of `retry_s`.
+    first to the second of `retry_s`. It seals itself as `seals` says; None: never.
 
     Entering raises `LogLockedError`, `LogFormatError`, `LogDamagedError`, or
     `LogUnavailableError` when the disk does not let the file be opened.
@@ -64,6 +67,7 @@ class SqliteLog:
         unwritten_max: int = UNWRITTEN_MAX,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         retry_s: tuple[float, float] = (0.1, 5.0),
+        seals: SealPolicy | None = SEALS,
         connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
@@ -73,6 +77,7 @@ class SqliteLog:
         self.available = False
         self.congested = False
         self._options = WriterOptions(self.path, node, now_us, retry_s, connection)
+        registry = registry.merged(Registry(EVENTS))
         self._encoder = EventEncoder(registry)
         self._readers = ReaderPool(self.path, registry)
         self._unwritten = 0
@@ -85,6 +90,8 @@ class SqliteLog:
         self._availability: Listeners[bool] = Listeners()
         self._congestion: Listeners[bool] = Listeners()
         self._commits: Listeners[int] = Listeners()
+        self._seals = seals
+        self._sealer: Sealer | None = None
 
     async def __aenter__(self) -> Self:
         """Lock and open the file, or make it; nothing blocks the loop."""
@@ -107,6 +114,9 @@ class SqliteLog:
         except BaseException:
             await self._stop()
             raise
+        if self._seals is not None:
+            self._sealer = Sealer(self, self._readers.run, self._seals)
+            self._sealer.start()
         return self
 
     async def __aexit__(
@@ -115,10 +125,13 @@ class SqliteLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Write what is queued, refuse whatever comes later, close the file."""
+        """Write and seal what is queued, refuse whatever comes later, close the file."""
         await self._stop()
 
     async def _stop(self) -> None:
+        if self._sealer is not None:
+            with anyio.move_on_after(_CLOSING_S, shield=True):
+                await self._sealer.close()
         self._closing = True
         self._flush()
         self._close("it is closed")
@@ -213,18 +226,8 @@ class SqliteLog:
             self._commits.tell(position)
 
     def _on_not_opened(self, error: Exception) -> None:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
-        if code in {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT}:
-            error = LogDamagedError(
-                f"{self.path} is damaged ({error}): restore it from a backup",
-            )
-        elif not isinstance(error, LogError):
-            error = LogUnavailableError(
-                f"{self.path} cannot be opened: {error}; check the folder, its "
-                "permissions and the space on its disk",
-            )
         if not self._opened.done():
-            self._opened.set_exception(error)
+            self._opened.set_exception(opening_error(self.path, error))
 
     def _on_committed(
         self,

@@ -79,14 +79,14 @@ def verify(
     path: Path,
     registry: Registry | None = None,
     *,
-    anchors: Iterable[Sealed] = (),
+    anchors: Iterable[Sealed | str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Check every byte of a log that means something, also while it is written.
 
     `registry` tells which events close their stream. `anchors` are seals that were
-    kept elsewhere: only they show that the end of a log was removed by somebody who
-    could write the whole file. `progress` is called with the position reached and
+    kept elsewhere, or their roots alone: only they show that the end of a log was
+    removed, or all of it rewritten, by somebody who could write the whole file. `progress` is called with the position reached and
     the last one. Damage is reported and not raised.
 
     Raises `LogNotFoundError`, `LogFormatError` and `LogUnreadableError`.
@@ -117,6 +117,9 @@ class _Verification:
         self._untold = 0
         self._counts = {"events": 0, "streams": 0, "seals": 0}
         self._sealed = 0
+        self._seal_at = 0
+        self._roots: set[str] = set()
+        """Those of all seals."""
 
     def report(self) -> Report:
         self._damages.sort(key=lambda damage: damage.position or 2**63)
@@ -132,7 +135,7 @@ class _Verification:
             else:
                 self._untold += 1
 
-    def run(self, db: sqlite3.Connection, anchors: Iterable[Sealed]) -> None:
+    def run(self, db: sqlite3.Connection, anchors: Iterable[Sealed | str]) -> None:
         # Text that is no UTF-8 any more is to fail its digest, not the whole page.
         db.text_factory = _text
         self._db = db
@@ -142,7 +145,7 @@ class _Verification:
         self.note(self._snapshots())
         self.note(self._totals())
         for anchor in anchors:
-            self.note(self._seal(anchor, min(anchor.last, self.events.position) + 1))
+            self.note(self._anchored(anchor))
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
         with translated(self._path), closing(self._db.execute(query, values)) as rows:
@@ -233,14 +236,24 @@ class _Verification:
         if (
             seal.first != self._sealed + 1
             or not self._sealed < seal.last < row.position
+            or seal.last < self._seal_at
         ):
             message = (
                 f"it covers {seal.first} to {seal.last}; the seal before it ended at "
-                f"{self._sealed}"
+                f"{self._sealed} and stands at {self._seal_at}"
             )
             yield Damage("seal", row.position, row.stream, message)
-        self._sealed = seal.last
+        self._sealed, self._seal_at = seal.last, row.position
+        self._roots.add(seal.root)
         yield from self._seal(seal, row.position)
+
+    def _anchored(self, anchor: Sealed | str) -> Iterator[Damage]:
+        end = self.events.position
+        if isinstance(anchor, Sealed):
+            yield from self._seal(anchor, min(anchor.last, end) + 1)
+        elif anchor not in self._roots:
+            message = f"no seal in the log has the root {anchor}"
+            yield Damage("seal", end + 1, "", message)
 
     def _seal(self, seal: Sealed, position: int) -> Iterator[Damage]:
         digests = self._digests(seal.first - 1, seal.last)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from dramaturg.events.log.schema import connect_writer
+
 from .conftest import Run
 
 Captured = pytest.CaptureFixture[str]
@@ -135,6 +137,39 @@ def test_a_sound_log_is_verified_and_a_damaged_one_is_named(
     (damage,) = report["damages"]
     assert damage["kind"] == "digest"
     assert f"position {damage['position']}: digest" in said.err
+
+
+def test_a_seal_kept_elsewhere_shows_a_rewritten_log(
+    dramaturg: Run, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert dramaturg("log", "seal", "--data", data, "--json") == 0
+    printed = capsys.readouterr().out
+    (kept := tmp_path / "seal.json").write_text(printed)
+    root = json.loads(printed)["root"]
+    assert dramaturg("log", "seal", "--data", data) == 0
+    assert root in capsys.readouterr().out
+    words = ("log", "verify", "--anchor", kept, "--anchor", root, "--data")
+    assert dramaturg(*words, data) == 0
+    assert "1 seals, 2 anchors" in capsys.readouterr().out
+
+    other = tmp_path / "docs-2"
+    other.mkdir()
+    (other / "other.txt").write_text("anyio")
+    assert dramaturg("ingest", other, "--data", tmp_path / "other") == 0
+    assert dramaturg(*words, tmp_path / "other") == 1
+    assert "are not those that were sealed" in (said := capsys.readouterr().err)
+    assert f"no seal in the log has the root {root}" in said
+    assert dramaturg("log", "verify", "--anchor", "x", "--data", data) == 2
+    assert "neither a root" in capsys.readouterr().err
+
+
+def test_a_log_without_a_seal_says_so(
+    dramaturg: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    connect_writer(tmp_path / "events.db").close()
+
+    assert dramaturg("log", "seal", "--data", tmp_path) == 1
+    assert "no seal yet" in capsys.readouterr().err
 
 
 def test_the_graph_answers(dramaturg: Run, data: Path, capsys: Captured) -> None:

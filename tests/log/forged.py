@@ -8,11 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from dramaturg.events import Event
-from dramaturg.events.log import Header, Snapshot
+from dramaturg.events import Event, Registry
+from dramaturg.events.log import Header, Snapshot, StreamAppend
 from dramaturg.events.log.digest import FIRST, chained
 from dramaturg.events.log.document import encode_header, join
+from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.schema import connect_writer
+from dramaturg.events.log.seal import EVENTS
+from dramaturg.events.log.sealing import Sealing
 
 
 def forge(
@@ -60,6 +63,15 @@ def forge(
             (len(rows) + 1, committed),
         )
         db.execute("COMMIT")
+
+
+def next_seal(path: Path) -> StreamAppend | None:
+    """Return the append that seals a log up to its end; None: it is sealed."""
+    with LogReader(path, Registry(EVENTS)) as reader:
+        sealing, end = Sealing(reader), reader.position
+        while sealing.position < end:
+            sealing.advance(reader, end)
+        return sealing.append if sealing.unsealed(end) else None
 
 
 def tamper(path: Path, *statements: str) -> None:

@@ -53,6 +53,7 @@ async def opened(
         REGISTRY,
         retry_s=(0.001, 0.004),
         unwritten_max=unwritten_max,
+        seals=None,
         connection=faults.connection,
     )
     async with log:

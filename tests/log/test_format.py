@@ -15,15 +15,14 @@ from eventsourcing.persistence import StoredEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dramaturg.events import Event, Registry
+from dramaturg.events import Event
 from dramaturg.events.log import Context, StreamAppend
 from dramaturg.events.log.artifacts import Artifact
 from dramaturg.events.log.digest import chained
 from dramaturg.events.log.document import join
 from dramaturg.events.log.recorders import LogApplicationRecorder, LogDatastore
 from dramaturg.events.log.schema import APPLICATION_ID, FORMAT
-from dramaturg.events.log.seal import Sealed
-from dramaturg.events.log.sealing import next_seal
+from dramaturg.events.log.seal import merkle_root
 from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.verify import verify
 
@@ -48,7 +47,7 @@ def recipe() -> Callable[[Path], Iterable[int]]:
 
 async def write(path: Path) -> None:
     context = Context(5, AWKWARD, AWKWARD, AWKWARD, (AWKWARD, 7))
-    async with SqliteLog(path, REGISTRY.merged(Registry([Sealed])), node="n") as log:
+    async with SqliteLog(path, REGISTRY, node="n") as log:
         events: list[Event] = [Started(AWKWARD), Noted({AWKWARD: [1.5, None]})]
         await log.append([StreamAppend(AWKWARD, 0, tuple(events))], context)
         await log.append([StreamAppend("b/1", 0, (Counted(1), Ended()))])
@@ -137,14 +136,20 @@ def test_a_recorders_file_differs_as_the_page_says(tmp_path: Path) -> None:
 async def test_a_living_log_is_sealed_and_verified(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
     await write(path)
-    registry = REGISTRY.merged(Registry([Sealed]))
-    async with SqliteLog(path, registry) as log:
-        for _ in range(2):
-            append = await asyncio.to_thread(next_seal, path)
-            assert append is not None
-            await log.append([append])
-        report = await asyncio.to_thread(verify, path, registry)
+    async with SqliteLog(path, REGISTRY) as log:
+        await log.append([StreamAppend("c/1", 0, (Counted(1),))])
+    with closing(sqlite3.connect(path)) as db:
+        query = "SELECT position, state FROM events WHERE stream = 'log/seals'"
+        seals = [(at, json.loads(state)["data"]) for at, state in db.execute(query)]
+        (digests,) = zip(*db.execute("SELECT digest FROM events"), strict=True)
+    report = await asyncio.to_thread(verify, path, REGISTRY)
 
+    assert [(at, seal["first"], seal["last"]) for at, seal in seals] == [
+        (6, 1, 5),
+        (8, 6, 7),
+    ]
+    root = merkle_root(digests[5:7]).hex()
+    assert seals[1][1] == {"first": 6, "last": 7, "root": root}
     assert report.ok
     assert report.seals == 2
 

@@ -42,6 +42,7 @@ class SqliteEngine:
             node="n1",
             unwritten_max=unwritten_max,
             now_us=lambda: self.now_us,
+            seals=None,
         )
 
 
@@ -62,7 +63,7 @@ def rows(path: Path, query: str) -> list[tuple[object, ...]]:
 @pytest.mark.asyncio
 async def test_the_tables_say_what_was_appended(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
-    async with SqliteLog(path, REGISTRY, node="n", now_us=lambda: 7) as log:
+    async with SqliteLog(path, REGISTRY, node="n", now_us=lambda: 7, seals=None) as log:
         key = IdempotencyKey("s", "k", "a/1", expires_us=99)
         await log.append([on("a/1", 0, Started("é"))], AT, keys=[key])
         await log.append([on("b", 0, Counted(), Ended()), on("a/1", 1, Counted(2))], AT)
@@ -93,7 +94,7 @@ async def test_many_streams_of_one_group_find_their_heads(tmp_path: Path) -> Non
     path = tmp_path / "log.db"
     positions: list[int] = []
     for version in range(2):
-        async with SqliteLog(path, REGISTRY) as log:
+        async with SqliteLog(path, REGISTRY, seals=None) as log:
             appended = await log.append(
                 [on(name, version, Counted(version)) for name in names],
             )
@@ -109,7 +110,7 @@ async def test_streams_close_and_open_within_and_between_groups(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "log.db"
-    async with SqliteLog(path, REGISTRY) as log:
+    async with SqliteLog(path, REGISTRY, seals=None) as log:
         events = [Started(), Ended(), Ended(), Counted(), Counted(), Ended()]
         for version, event in enumerate(events):
             await append(log, "slow", version, event)
@@ -140,7 +141,7 @@ async def test_heads_that_were_forgotten_are_looked_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(committer, "HEADS_MAX", 2)
-    async with SqliteLog(tmp_path / "log.db", REGISTRY) as log:
+    async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
         for version in range(3):
             for n in range(5):
                 await append(log, f"a/{n}", version, Counted())
@@ -155,7 +156,7 @@ async def test_expired_keys_are_deleted_now_and_then(
 ) -> None:
     monkeypatch.setattr(committer, "_EXPIRED_EVERY", 3)
     path = tmp_path / "log.db"
-    async with SqliteLog(path, REGISTRY, now_us=lambda: 1000) as log:
+    async with SqliteLog(path, REGISTRY, now_us=lambda: 1000, seals=None) as log:
         for n, expires_us in enumerate((500, None, 2000)):
             key = IdempotencyKey("s", str(n), "a/1", expires_us)
             await log.append([on("a/1", n, Counted())], keys=[key])
@@ -169,7 +170,7 @@ async def test_a_group_has_a_limit(
 ) -> None:
     monkeypatch.setattr(writer, "GROUP_MAX", 1)
     positions: list[int] = []
-    async with SqliteLog(tmp_path / "log.db", REGISTRY) as log:
+    async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
         log.on_commit(positions.append)
         waiting = [append(log, "a/1", 0, Started())]
         tasks = [asyncio.create_task(w) for w in waiting]
@@ -187,7 +188,7 @@ async def test_snapshots_waiting_to_be_written_are_limited(
 ) -> None:
     monkeypatch.setattr(sqlite, "SNAPSHOTS_MAX", 2)
     path = tmp_path / "log.db"
-    async with SqliteLog(path, REGISTRY) as log:
+    async with SqliteLog(path, REGISTRY, seals=None) as log:
         for n in range(4):
             log.save_snapshot(Snapshot(f"a/{n}", 1, 1, 1, b"x"))
 
@@ -201,7 +202,7 @@ async def test_a_full_wal_is_moved_into_the_file(
     monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 100_000)
     wal = tmp_path / "log.db-wal"
     sizes: list[int] = []
-    async with SqliteLog(tmp_path / "log.db", REGISTRY) as log:
+    async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
         for version in range(300):
             await append(log, "a/1", version, Started("x" * 2000))
             sizes.append(os.stat(wal).st_size)  # noqa: PTH116 - as a test
@@ -226,14 +227,14 @@ async def test_a_log_that_cannot_be_continued_is_refused(
     tmp_path: Path, spoil: str, error: type[LogError], words: str
 ) -> None:
     path = tmp_path / "log.db"
-    async with SqliteLog(path, REGISTRY) as log:
+    async with SqliteLog(path, REGISTRY, seals=None) as log:
         await append(log, "a/1", 0, Started())
     db = sqlite3.connect(path)
     db.execute(spoil)
     db.commit()
     db.close()
     with pytest.raises(error, match=words):
-        async with SqliteLog(path, REGISTRY):
+        async with SqliteLog(path, REGISTRY, seals=None):
             pass
 
 
@@ -244,7 +245,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(
     path = tmp_path / "log.db"
     path.write_bytes(b"a letter, not a log" * 100)
     with pytest.raises(LogFormatError, match="not a log"):
-        async with SqliteLog(path, REGISTRY):
+        async with SqliteLog(path, REGISTRY, seals=None):
             pass
 
     assert path.read_bytes() == b"a letter, not a log" * 100
@@ -253,7 +254,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_alone(
 def test_a_loop_that_was_closed_ends_the_writer(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     loop = asyncio.new_event_loop()
-    log = SqliteLog(path, REGISTRY)
+    log = SqliteLog(path, REGISTRY, seals=None)
     loop.run_until_complete(log.__aenter__())
     (thread,) = (t for t in threading.enumerate() if t.name == "dramaturg-log log.db")
 
@@ -272,13 +273,13 @@ def test_a_loop_that_was_closed_ends_the_writer(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_cancelling_the_opening_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
-    log = SqliteLog(path, REGISTRY)
+    log = SqliteLog(path, REGISTRY, seals=None)
     opening = asyncio.create_task(log.__aenter__())
     await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    async with SqliteLog(path, REGISTRY) as again:
+    async with SqliteLog(path, REGISTRY, seals=None) as again:
         appended = await append(again, "a/1", 0, Started())
 
     assert not log.available
@@ -287,7 +288,7 @@ async def test_cancelling_the_opening_leaves_nothing_behind(tmp_path: Path) -> N
 
 @pytest.mark.asyncio
 async def test_a_closed_log_can_be_entered_again(tmp_path: Path) -> None:
-    log = SqliteLog(tmp_path / "log.db", REGISTRY)
+    log = SqliteLog(tmp_path / "log.db", REGISTRY, seals=None)
     for version in range(2):
         async with log:
             await append(log, "a/1", version, Counted())

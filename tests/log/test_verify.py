@@ -17,10 +17,9 @@ from dramaturg.events.log import LogError, LogNotFoundError, Snapshot
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.schema import connect_writer
 from dramaturg.events.log.seal import Sealed, merkle_root
-from dramaturg.events.log.sealing import next_seal
 from dramaturg.events.log.verify import DAMAGES_MAX, verify
 
-from .forged import forge, tamper
+from .forged import forge, next_seal, tamper
 from .vocabulary import REGISTRY, Counted, Ended, Started
 
 SEALING = REGISTRY.merged(type(REGISTRY)([Sealed]))

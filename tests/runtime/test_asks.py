@@ -243,6 +243,19 @@ async def test_an_answer_can_be_an_error_in_a_later_turn() -> None:
 
 
 @pytest.mark.asyncio
+async def test_an_answer_in_a_later_turn_may_be_too_late() -> None:
+    async with ActorSystem() as system:
+        secretary = await system.spawn(spec("secretary", Secretary))
+        ring = secretary.ask(Ring())
+        actor = system.cell("/secretary").actor
+        assert isinstance(actor, Secretary)
+        ring.cancel()
+        actor.owed[0].set("yes")
+
+        assert [each.reason for each in system.dead_messages.latest] == ["late_reply"]
+
+
+@pytest.mark.asyncio
 async def test_an_answer_that_is_owed_fails_with_its_actor() -> None:
     async with ActorSystem() as system:
         secretary = await system.spawn(spec("secretary", Secretary))

@@ -77,6 +77,22 @@ async def test_an_answer_waits_for_the_disk() -> None:
 
 
 @pytest.mark.asyncio
+async def test_an_answer_the_disk_held_up_for_too_long_is_a_dead_message() -> None:
+    log = MemoryLog(REGISTRY)
+    async with log, ActorSystem(log=log) as system:
+        bank = await started(system)
+        log.hold()
+        deposit = bank.ask(Deposit(5))
+        await system.settled()
+        deposit.cancel()
+        log.release()
+
+        assert await bank.ask(Balance()) == 5
+        dead = [(each.reason, each.message) for each in system.dead_messages.latest]
+        assert dead == [("late_reply", Deposit(5))]
+
+
+@pytest.mark.asyncio
 async def test_reactions_wait_for_the_disk_and_happen_in_order(logs: Logs) -> None:
     reactions: list[tuple[Event, Any]] = []
     async with logs.open() as log, ActorSystem(log=log) as system:

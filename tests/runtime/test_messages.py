@@ -5,11 +5,14 @@ import asyncio
 import pytest
 
 from dramaturg.actors.runtime import (
+    Actor,
     ActorSystem,
     Ask,
     AskTimeoutError,
     ManualClock,
+    Ref,
     UnhandledMessageError,
+    handles,
 )
 
 from .actors import Add, AskFail, Counter, Fail, Get, GetSlowly, spec
@@ -74,6 +77,32 @@ async def test_a_message_without_handler_is_refused_and_counted() -> None:
 
 class Unknown(Ask[int]):
     pass
+
+
+class Pass(Ask[int]):
+    """Ask `to` for something it has no handler for."""
+
+    to: Ref
+
+
+class Middle(Actor):
+    @handles
+    async def pass_on(self, message: Pass) -> int:
+        return await message.to.ask(Get())
+
+
+@pytest.mark.asyncio
+async def test_what_another_actor_does_not_handle_fails_the_one_that_asked_it() -> None:
+    async with ActorSystem() as system:
+        idle = await system.spawn(spec("idle", Actor))
+        middle = await system.spawn(spec("middle", Middle))
+        with pytest.raises(UnhandledMessageError, match="/idle has no handler"):
+            await middle.ask(Pass(idle))
+        await system.settled()
+
+        assert [each.restarts for each in system.tree().children] == [0, 1]
+        dead = [(each.reason, each.target) for each in system.dead_messages.latest]
+        assert dead == [("unhandled", "/idle"), ("crashed", "/middle")]
 
 
 @pytest.mark.asyncio

@@ -9,6 +9,7 @@ from dramaturg.actors.runtime import (
     Behaviour,
     ChildSpec,
     Mailbox,
+    MailboxFullError,
     ManualClock,
     Message,
     Ref,
@@ -238,3 +239,38 @@ async def test_a_receive_timeout_comes_when_nothing_else_does() -> None:
         await system.settled()
 
         assert actor.idle == 1
+
+
+@pytest.mark.asyncio
+async def test_a_receive_timeout_ends_with_the_life_that_wanted_it() -> None:
+    clock = ManualClock()
+    async with ActorSystem(clock=clock) as system:
+        ref = await door(system)
+        ref.tell(Rest(8.0))
+        await system.settled()
+        clock.advance(10.0)  # its message lies in the mailbox now
+        assert system.cell("/door").depth == 1
+        system.kill(ref)
+        await system.settled()
+        clock.advance(60.0)
+        await system.settled()
+
+        actor = system.cell("/door").actor
+        assert isinstance(actor, Door)
+        assert actor.idle == 0
+
+
+@pytest.mark.asyncio
+async def test_what_was_put_back_from_the_stash_counts_towards_the_bound() -> None:
+    async with ActorSystem() as system:
+        ref = await door(system, capacity=2)
+        for name in "ab":
+            ref.tell(Enter(name))
+        await system.settled()
+        cell = system.cell("/door")
+        assert cell.context is not None
+        cell.context.unstash()
+
+        assert cell.depth == 2
+        with pytest.raises(MailboxFullError):
+            ref.tell(Enter("c"))

@@ -7,19 +7,23 @@ import pytest
 
 from dramaturg.actors.runtime import (
     Actor,
+    ActorStoppedError,
     ActorSystem,
     Ask,
+    Backoff,
     Broadcast,
     ChildSpec,
     ConsistentHash,
     LeastLoaded,
     Mailbox,
     MailboxFullError,
+    ManualClock,
     Message,
     Ref,
     RoundRobin,
     handles,
 )
+from dramaturg.actors.runtime.routers import Router
 
 
 class Put(Message):
@@ -173,3 +177,59 @@ async def test_a_broadcast_nobody_answers_fails_with_the_last_error() -> None:
 def test_a_router_without_routees_is_refused() -> None:
     with pytest.raises(ValueError, match="spawn at least one"):
         RoundRobin("/pool", [])
+
+
+@pytest.mark.parametrize("kind", [RoundRobin, LeastLoaded, Broadcast, "hash"])
+@pytest.mark.asyncio
+async def test_a_routee_that_has_stopped_gets_nothing_while_others_live(
+    kind: type[RoundRobin | LeastLoaded | Broadcast] | str,
+) -> None:
+    async with ActorSystem() as system:
+        refs = await pool(system)
+        router: Router
+        if isinstance(kind, str):
+            router = ConsistentHash("/pool", refs, lambda message: message.key)  # type: ignore[attr-defined]  # all have one
+        else:
+            router = kind("/pool", refs)
+        moved = [key for key in "abcdefghij" if await router.ask(Who(key)) != "/1"]
+        before = [await router.ask(Who(key)) for key in moved]
+        await system.stop(refs[1])
+        answers = [await router.ask(Who(key)) for key in "abcdefghij"]
+        router.tell(Put("x"))
+        await router.offer(Put("y"))
+        await system.settled()
+
+        assert "/1" not in answers
+        assert system.dead_messages.count == 0
+        if kind == "hash":  # those of the others have not moved
+            assert [await router.ask(Who(key)) for key in moved] == before
+        for ref in refs:
+            await system.stop(ref)
+        assert router.stopped
+        with pytest.raises(ActorStoppedError):
+            await router.ask(Who("a"))
+
+
+@pytest.mark.asyncio
+async def test_a_routee_that_is_being_restarted_keeps_its_messages() -> None:
+    backoff = Backoff(min_s=1.0, jitter=0.0)
+    clock = ManualClock()
+
+    async with ActorSystem(clock=clock) as system:
+        refs = [
+            await system.spawn(ChildSpec(id=str(i), factory=Worker, backoff=backoff))
+            for i in range(3)
+        ]
+        router = ConsistentHash("/pool", refs, lambda message: message.key)  # type: ignore[attr-defined]  # all have one
+        home = await router.ask(Who("a"))
+        system.kill(system.ref(home))
+        for _ in range(3):
+            router.tell(Put("a"))
+        await system.settled()
+        assert kept(system) == [[], []]
+        clock.advance(1.0)
+        await system.settled()
+
+        actor = system.cell(home).actor
+        assert isinstance(actor, Worker)
+        assert actor.keys == ["a", "a", "a"]

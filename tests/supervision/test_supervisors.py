@@ -62,6 +62,8 @@ def children(system: ActorSystem) -> dict[str, str]:
         {"id": ""},
         {"id": "a/b"},
         {"id": "a", "crashes_max": 0},
+        {"id": "a", "shutdown_s": -1.0},
+        {"id": "a", "handler_max_s": 0.0},
         {"id": "a", "significant": True},
     ],
 )
@@ -81,6 +83,29 @@ async def test_a_supervisor_starts_more_children_when_asked() -> None:
 
         assert await ref.ask(Get()) == "/s/a"
         assert await other.ask(Get()) == "/s/b"
+
+
+class Unable(Actor):
+    async def starting(self) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.asyncio
+async def test_a_child_that_cannot_be_added_is_the_askers_concern_alone() -> None:
+    unable = ChildSpec(id="u", factory=Unable)
+
+    async with ActorSystem() as system:
+        top = await system.spawn(SupervisorSpec(id="s", children=[plain("a")]))
+        with pytest.raises(ZeroDivisionError):
+            await top.ask(StartChild(unable))
+        with pytest.raises(ChildExistsError):
+            await top.ask(StartChild(plain("a")))
+        top.tell(StartChild(unable))
+        await system.settled()
+
+        assert children(system) == {"/s/a": "running"}
+        family = system.tree().children[0]
+        assert (family.restarts, family.children[0].restarts) == (0, 0)
 
 
 @pytest.mark.asyncio

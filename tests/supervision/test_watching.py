@@ -233,3 +233,18 @@ async def test_actors_that_watch_each_other_can_stop_in_any_order() -> None:
         assert await b.ask(Heard()) == (Terminated("/a"),)
         await system.stop(b)
         assert system.dead_messages.count == 0
+
+
+@pytest.mark.asyncio
+async def test_news_come_in_the_order_in_which_they_happened() -> None:
+    async with ActorSystem() as system:
+        watcher = await guard(system, "g")
+        others = [await guard(system, name) for name in "abc"]
+        for other in others:
+            await watcher.ask(Watch(other))
+        waiting = watcher.ask(Heard())
+        for other in others:
+            await system.stop(other)
+        del waiting
+
+        assert [each.path for each in await watcher.ask(Heard())] == ["/a", "/b", "/c"]

@@ -7,6 +7,7 @@ from typing import TypeVar
 from ..errors import MailboxFullError
 from ..messages import Ask, Message
 from ..origin import Origin
+from ..refs import Ref
 from .router import Router
 
 A = TypeVar("A")
@@ -17,10 +18,14 @@ class Broadcast(Router):
 
     __slots__ = ()
 
+    @property
+    def _living(self) -> tuple[Ref, ...]:
+        return tuple(ref for ref in self.routees if not ref.stopped) or self.routees
+
     def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Tell all; one that refuses does not keep it from the others."""
         refused: list[Exception] = []
-        for ref in self.routees:
+        for ref in self._living:
             try:
                 ref.tell(message, origin=origin)
             except MailboxFullError as error:
@@ -36,7 +41,8 @@ class Broadcast(Router):
     ) -> Future[A]:
         """Ask all; the first answer counts, an error only if there is no answer."""
         first: Future[A] = asyncio.get_running_loop().create_future()
-        left = len(self.routees)
+        asked = self._living
+        left = len(asked)
 
         def answered(reply: Future[A]) -> None:
             nonlocal left
@@ -53,11 +59,11 @@ class Broadcast(Router):
             elif not left:
                 first.set_exception(error)
 
-        for ref in self.routees:
+        for ref in asked:
             ref.ask(message, timeout_s, origin=origin).add_done_callback(answered)
         return first
 
     async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait for room at each, one after the other."""
-        for ref in self.routees:
+        for ref in self._living:
             await ref.offer(message, origin=origin)

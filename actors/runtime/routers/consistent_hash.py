@@ -11,7 +11,8 @@ from .router import OneOf
 class ConsistentHash(OneOf):
     """Keeps the order of messages with the same key: one routee gets them all.
 
-    With a routee more or less only about one key in `len(routees)` moves.
+    With a routee more or less only about one key in `len(routees)` moves, and so it
+    is when a routee has stopped for good.
     """
 
     __slots__ = ("_by_path", "_key", "_ring")
@@ -29,4 +30,9 @@ class ConsistentHash(OneOf):
 
     def pick(self, message: Message) -> Ref:
         """Return the routee of the message's key."""
-        return self._by_path[self._ring.name_for(self._key(message))]
+        key = self._key(message)
+        first = self._by_path[self._ring.name_for(key)]
+        if not first.stopped:
+            return first
+        routees = (self._by_path[name] for name in self._ring.names_for(key))
+        return next((ref for ref in routees if not ref.stopped), first)

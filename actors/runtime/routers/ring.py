@@ -29,5 +29,13 @@ class Ring:
 
     def name_for(self, key: str | bytes | int) -> str:
         """Return the name that `key` belongs to."""
+        return self._names[self._index(key)]
+
+    def names_for(self, key: str | bytes | int) -> Iterable[str]:
+        """Return all names: whose `key` is, whose it would be without that, ..."""
+        first = self._index(key)
+        return dict.fromkeys(self._names[first:] + self._names[:first])
+
+    def _index(self, key: str | bytes | int) -> int:
         raw = key if isinstance(key, bytes) else str(key).encode()
-        return self._names[bisect(self._points, _point(raw)) % len(self._names)]
+        return bisect(self._points, _point(raw)) % len(self._names)

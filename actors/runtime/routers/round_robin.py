@@ -18,5 +18,9 @@ class RoundRobin(OneOf):
         self._next = cycle(self.routees).__next__
 
     def pick(self, message: Message) -> Ref:  # noqa: ARG002 - its turn is what counts
-        """Return the next in turn."""
+        """Return the next in turn that has not stopped."""
+        for _ in self.routees:
+            ref = self._next()
+            if not ref.stopped:
+                return ref
         return self._next()

@@ -18,7 +18,8 @@ class Router(Ref):
     Routing happens in the reference: there is no actor in between that costs a hop
     or becomes a bottleneck, and the routees' mailboxes bound what waits. Spawn the
     routees under one supervisor; their references survive restarts, so a router
-    never changes.
+    never changes. A routee that is down for a while gets its messages all the same;
+    one that has stopped for good gets none, unless all have.
     """
 
     __slots__ = ("routees",)
@@ -29,6 +30,11 @@ class Router(Ref):
             raise ValueError(message)
         self.path = path
         self.routees = tuple(routees)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether all routees have stopped for good."""
+        return all(ref.stopped for ref in self.routees)
 
 
 class OneOf(Router):
