@@ -45,4 +45,4 @@ bench: .venv/.ready  ## Measure speed against floors of the same run, a JSON lin
 
 lock: .venv/.ready  ## Resolve the requirements files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements/dev.txt
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --constraint requirements/dev.txt --output-file requirements/run.txt
+	uv pip compile pyproject.toml --extra daemon --extra documents --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --constraint requirements/dev.txt --output-file requirements/run.txt

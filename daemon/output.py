@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -77,6 +78,12 @@ class Output:
     def error(self, text: str) -> None:
         """Say in one line what went wrong."""
         self.remarks.print(f"dramaturg: {text}", markup=False, soft_wrap=True)
+
+
+def moment(at_us: int) -> str:
+    """Return a wall time as text: to the millisecond, in local time."""
+    local = datetime.fromtimestamp(at_us / 1e6, tz=UTC).astimezone()
+    return local.isoformat(" ", "milliseconds")[:23]
 
 
 def _text(value: object) -> str:

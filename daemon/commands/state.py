@@ -1,6 +1,5 @@
 """`dramaturg state`: what anything was as of any position of the log."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +7,8 @@ import msgspec
 from cyclopts import Parameter
 
 from ...projections import StreamState, Timeline, standard_folds
-from ..errors import UsageError
 from ..layout import open_log
-from ..options import Data, Json
+from ..options import At, Data, Json, position_at
 from ..output import Output
 
 SAID_MAX = 5
@@ -23,10 +21,7 @@ def state(
         Parameter(help="Such as breaker/graph-db; else all open streams are listed."),
     ] = None,
     *,
-    at: Annotated[
-        str | None,
-        Parameter(help="A position, or a time such as 2026-11-22T10:15; else the end."),
-    ] = None,
+    at: At = None,
     closed: Annotated[bool, Parameter(help="List ended streams, too.")] = False,
     data: Data = Path("var"),
     as_json: Json = False,
@@ -35,7 +30,7 @@ def state(
     output = Output(as_json=as_json)
     with open_log(data) as reader:
         timeline = Timeline(reader, standard_folds())
-        position = None if at is None else _position(at, timeline)
+        position = position_at(at, timeline)
         if stream is not None:
             output.value(timeline.state(stream, at=position))
             return 0
@@ -46,19 +41,6 @@ def state(
             title=f"as of position {timeline.end if position is None else position}",
         )
     return 0
-
-
-def _position(at: str, timeline: Timeline) -> int:
-    if at.isdecimal():
-        return int(at)
-    try:
-        time = datetime.fromisoformat(at)
-    except ValueError as error:
-        raise UsageError(
-            f"--at {at!r} is neither a position nor a time: write a number, or a "
-            "time such as 2026-11-22T10:15",
-        ) from error
-    return timeline.position_at(time.astimezone())  # no zone means the local one
 
 
 def _row(state: StreamState, *, whole: bool) -> dict[str, object]:
