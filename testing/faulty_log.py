@@ -14,6 +14,7 @@ from ..events.log import (
     Snapshot,
     StreamHead,
 )
+from ..events.wall import wall_us
 from .faults import (
     AnswerLost,
     ConnectionLost,
@@ -73,7 +74,7 @@ class FaultyLog(MemoryLog):
             registry,
             node=node,
             unwritten_max=unwritten_max,
-            now_us=self._clock.now_us,
+            now_us=wall_us if clock is None else clock.now_us,
         )
 
     @property

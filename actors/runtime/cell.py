@@ -113,7 +113,7 @@ class Cell(Inbox):
         self.journal: Journal | None = None
         self.children: Children | None = None
         self.timers: Timers | None = None
-        self.works: set[Running] | None = None
+        self.works: dict[Running, None] | None = None
         self.state: State = "down"
         self.error: BaseException | None = None
         """What it last failed of."""

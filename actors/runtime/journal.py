@@ -111,7 +111,7 @@ class Journal(ABC):
         system = self._context.system
         async with system.recoveries:
             await self._recover()
-        system.journals.add(self)
+        system.journals[self] = None
         if not self._log.available:
             self.revoke(self.unavailable())
         self._check()
@@ -168,7 +168,7 @@ class Journal(ABC):
         """End this life: queued appends are refused, nobody reacts any more."""
         if self._revoked is None:
             self._revoked = error
-            self._context.system.journals.discard(self)
+            self._context.system.journals.pop(self, None)
             self._incarnation.revoked = True
             self._outbox.wind_up(error)
 

@@ -55,9 +55,9 @@ class Pump:
     """The ready queue of a system, and what is running now."""
 
     __slots__ = (
-        "_until_s",
         "asks",
         "base",
+        "budget",
         "clock",
         "current",
         "dead_messages",
@@ -73,6 +73,7 @@ class Pump:
         "supervise_root",
         "system",
         "turns",
+        "until_s",
     )
 
     asks: "Asks"
@@ -98,6 +99,8 @@ class Pump:
         self.parked = True
         """Whether no turn of the pump is due."""
         self.inline = INLINE_MAX
+        self.budget = MESSAGES_MAX
+        """Messages of an actor in one turn."""
         self.current: Cell | None = None
         """The actor whose handler is running."""
         self.overdue = Overdue(clock)
@@ -105,7 +108,8 @@ class Pump:
         """Where the message being worked on comes from."""
         self.turns = 0
         """Turns of the pump, and steps of suspended coroutines."""
-        self._until_s = 0.0
+        self.until_s = 0.0
+        """When the slice ends, on the machine's clock."""
 
     def wake(self) -> None:
         """See to it that the loop calls the pump."""
@@ -142,7 +146,7 @@ class Pump:
         ready = self.ready
         self.turns += 1
         self.inline = INLINE_MAX
-        self._until_s = until_s = monotonic() + SLICE_S
+        self.until_s = until_s = monotonic() + SLICE_S
         left = _LOOK_EVERY
         try:
             while ready:
@@ -231,7 +235,7 @@ class Pump:
         self.current = cell
         try:
             while True:
-                for item in islice(batch, MESSAGES_MAX):
+                for item in islice(batch, self.budget):
                     kind = item.__class__
                     if kind is tuple:
                         self._open(cell, item)
@@ -243,7 +247,7 @@ class Pump:
                         break
                 if self.ready or cell.gate or not length_hint(batch):
                     break
-                if monotonic() > self._until_s:
+                if monotonic() > self.until_s:
                     break
         except Exception as error:  # noqa: BLE001 - the supervisor's business
             self._failed(cell, error, item)
@@ -294,7 +298,7 @@ class Pump:
         outer, outer_origin = self.current, self.origin
         left = self.inline
         self.inline = left = left - 1 if outer is None else (left & -_NESTED) - _NESTED
-        if not left & 7 and monotonic() > self._until_s:
+        if not left & 7 and monotonic() > self.until_s:
             self.inline = 0  # the loop's turn comes first
         box: list[Item] = []
         cell.box = box

@@ -17,6 +17,7 @@ from .census import ActorInfo, describe
 from .children import Children
 from .clock import Clock, SystemClock
 from .dead_messages import DeadMessages
+from .driven import DrivenLoop
 from .entities import Entities
 from .errors import KilledError, NoSuchActorError, SystemClosedError
 from .event_stream import EventStream
@@ -62,6 +63,7 @@ class ActorSystem:
         self.log = log
         self.clock: Clock = clock or SystemClock()
         self.random = random.Random(seed)  # noqa: S311 - jitter, not secrets
+        self._own_time, self._own_chance = clock is not None, seed is not None
         self.name = name
         self.events = EventStream()
         """What the runtime tells about itself."""
@@ -71,7 +73,7 @@ class ActorSystem:
         self.entities = Entities(self)
         """Actors that are there when a message comes and gone when idle for long."""
         self.recoveries = anyio.Semaphore(recoveries_max, fast_acquire=True)
-        self.journals: set[Journal] = set()
+        self.journals: dict[Journal, None] = {}
         """Of the event-sourced actors that are up."""
         self._off: list[Callable[[], None]] = []
         self._eager = eager
@@ -86,7 +88,8 @@ class ActorSystem:
         if self._workforce is not None:
             raise SystemClosedError(f"{self.name} was entered before: make another")
         loop = asyncio.get_running_loop()
-        pump = Pump(self, loop, self.clock, self.dead_messages, self._on_failure)
+        kind = self._driven_by(loop) if isinstance(loop, DrivenLoop) else Pump
+        pump = kind(self, loop, self.clock, self.dead_messages, self._on_failure)
         pump.asks = Asks(pump, self.clock)
         pump.supervise_root = Root(self)
         self._post = Post(loop, pump.undeliverable)
@@ -102,6 +105,14 @@ class ActorSystem:
             self._off.append(self.log.on_availability(self._on_availability))
             self._off.append(self.log.on_congestion(self._on_congestion))
         return self
+
+    def _driven_by(self, loop: DrivenLoop) -> type[Pump]:
+        """Take time, chance and the order of turns from a loop that owns them."""
+        if not self._own_time:
+            self.clock = loop.clock
+        if not self._own_chance:
+            self.random = loop.new_random()
+        return loop.pump_class
 
     async def __aexit__(
         self,
@@ -272,6 +283,9 @@ class ActorSystem:
     async def settled(self) -> None:
         """Wait until every actor is idle or waits for time or the outside: for tests."""
         pump = self.root.pump
+        if isinstance(pump.loop, DrivenLoop):
+            await pump.loop.quiet()
+            return
         quiet = 0
         while quiet < _QUIET_TURNS:
             turns = pump.turns

@@ -47,8 +47,8 @@ class Running:
         """Take the first step."""
         cell = self._cell
         if cell.works is None:
-            cell.works = set()
-        cell.works.add(self)
+            cell.works = {}
+        cell.works[self] = None
         self._worker = cell.pump.steps.begin(coro, self, None)
 
     def cancel(self) -> None:
@@ -98,4 +98,4 @@ class Running:
 
     def _forget(self) -> None:
         if self._cell.works is not None:
-            self._cell.works.discard(self)
+            self._cell.works.pop(self, None)

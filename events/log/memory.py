@@ -1,14 +1,15 @@
 """A log in memory: the twin of the real one for tests, with its faults on command."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
 from ..registry import Registry
+from ..wall import wall_us
 from .api import (
     Appended,
     Context,
@@ -49,7 +50,7 @@ class MemoryLog:
         *,
         node: str = "",
         unwritten_max: int = 20_000,
-        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        now_us: Callable[[], int] = wall_us,
     ) -> None:
         self._registry = registry
         self._encoder = EventEncoder(registry)
@@ -174,7 +175,8 @@ class MemoryLog:
         self._unwritten += len(pending.datas)
         if self._unwritten >= self._unwritten_max and not self.congested:
             self.congested = True
-            loop.call_soon(self._congestion.tell, self.congested)
+            tell = partial(self._congestion.tell, self.congested)
+            loop.call_soon(deliver, loop, (), tell)  # in order with what relieves it
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush)

@@ -1,0 +1,205 @@
+"""Whole systems of actors under a seed."""
+
+import asyncio
+
+import pytest
+
+from dramaturg.actors.runtime import (
+    Actor,
+    ActorSystem,
+    Ask,
+    AskTimeoutError,
+    Backoff,
+    ChildSpec,
+    ManualClock,
+    Message,
+    Ref,
+    handles,
+)
+from dramaturg.testing import DeadlockError, SeededLoop, run_seeded, run_seeds
+
+from .digests import digest
+
+
+class Note(Message):
+    who: str
+    n: int = 0
+
+
+class Notes(Ask[list[str]]):
+    pass
+
+
+class Fail(Message):
+    pass
+
+
+class Wait(Ask[None]):
+    pass
+
+
+class Writer(Actor):
+    """Writes down who told it what, in a list that survives it."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    async def starting(self) -> None:
+        self.notes.append(f"start {self.ctx.now_s:g}")
+
+    @handles
+    def note(self, note: Note) -> None:
+        self.notes.append(f"{note.who}{note.n}")
+
+    @handles
+    def read(self, message: Notes) -> list[str]:  # noqa: ARG002 - a handler takes it
+        return self.notes
+
+    @handles
+    def fail(self, message: Fail) -> None:
+        raise ValueError(message)
+
+    @handles
+    async def wait(self, message: Wait) -> None:  # noqa: ARG002 - likewise
+        await asyncio.Event().wait()
+
+
+class Teller(Actor):
+    def __init__(self, name: str, target: Ref) -> None:
+        self.name = name
+        self.target = target
+
+    @handles
+    def go(self, note: Note) -> None:
+        self.target.tell(Note(self.name, note.n))
+
+
+def writer(notes: list[str], backoff: Backoff | None = None) -> ChildSpec:
+    return ChildSpec(id="writer", factory=lambda: Writer(notes), backoff=backoff)
+
+
+async def three_tell_one() -> list[str]:
+    async with ActorSystem() as system:
+        target = await system.spawn(writer([]))
+
+        def teller(name: str) -> ChildSpec:
+            return ChildSpec(id=name, factory=lambda: Teller(name, target))
+
+        tellers = [await system.spawn(teller(name)) for name in "abc"]
+        for n in range(4):
+            for each in tellers:
+                each.tell(Note("", n))
+        await system.settled()
+        return (await target.ask(Notes()))[1:]
+
+
+def test_every_pair_keeps_its_order_and_nothing_else_does() -> None:
+    runs = run_seeds(range(60), three_tell_one)
+
+    for notes in runs:
+        for name in "abc":
+            own = [note for note in notes if note[0] == name]
+            assert own == [f"{name}{n}" for n in range(4)]
+    assert len({tuple(notes) for notes in runs}) > 30
+    assert {notes[0] for notes in runs} == {"a0", "b0", "c0"}
+
+
+def test_without_a_seed_actors_take_turns_as_ever() -> None:
+    notes = run_seeded(None, three_tell_one)
+
+    assert notes == [f"{name}{n}" for name in "abc" for n in range(4)]
+
+
+async def ask_the_idle() -> bool:
+    """Tell whether an idle actor answered in the asker's turn."""
+    async with ActorSystem() as system:
+        target = await system.spawn(writer([]))
+        await system.settled()
+        reply = target.ask(Notes())
+        at_once = reply.done()
+        assert await reply == ["start 0"]
+        return at_once
+
+
+def test_an_ask_is_answered_at_once_or_later() -> None:
+    assert set(run_seeds(range(40), ask_the_idle)) == {False, True}
+
+
+def test_an_hour_of_backoff_is_over_at_once() -> None:
+    async def main() -> list[str]:
+        notes: list[str] = []
+        backoff = Backoff(min_s=1800, max_s=1800, jitter=0)
+        async with ActorSystem() as system:
+            target = await system.spawn(writer(notes, backoff))
+            for _ in range(2):
+                target.tell(Fail())
+                await target.ask(Notes(), timeout_s=4000)
+        return notes
+
+    assert run_seeded(1, main) == ["start 0", "start 1800", "start 3600"]
+
+
+def test_deadlines_of_asks_come_in_virtual_time() -> None:
+    async def main() -> float:
+        async with ActorSystem() as system:
+            target = await system.spawn(writer([]))
+            with pytest.raises(AskTimeoutError):
+                await target.ask(Wait(), timeout_s=30)
+            return system.clock.now_s()
+
+    assert 30 <= run_seeded(1, main) < 31
+
+
+def test_a_clock_and_a_seed_of_its_own_are_left_to_a_system() -> None:
+    async def main() -> tuple[float, float]:
+        clock = ManualClock()
+        async with ActorSystem(clock=clock, seed=7) as system:
+            await asyncio.sleep(5)
+            return system.clock.now_s(), system.random.random()
+
+    assert run_seeded(1, main) == run_seeded(2, main)
+    assert run_seeded(1, main)[0] == 0
+
+
+def test_chance_of_a_system_is_the_loop_s() -> None:
+    async def main() -> float:
+        async with ActorSystem() as system:
+            return system.random.random()
+
+    draws = run_seeds([1, 1, 2], main)
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_a_deadlock_names_the_actors_that_wait() -> None:
+    class Stuck(Actor):
+        @handles
+        def go(self, note: Note) -> None:
+            self.ctx.run(self.work(note.who))
+
+        async def work(self, who: str) -> None:
+            await asyncio.Event().wait()
+            raise AssertionError(who)
+
+    async def main() -> None:
+        async with ActorSystem(name="house") as system:
+            stuck = await system.spawn(ChildSpec(id="stuck", factory=Stuck))
+            stuck.tell(Note("x"))
+            await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(DeadlockError, match=r"house:/stuck has 1 work"):
+        run_seeded(1, main)
+
+
+def test_a_pipeline_runs_the_same_way_again_and_ends_under_every_seed() -> None:
+    digests = [digest(seed) for seed in [*range(10), *range(10)]]
+
+    assert digests[:10] == digests[10:]
+    assert len(set(digests)) == 10
+
+
+def test_the_trace_shows_the_turns_of_actors() -> None:
+    loop = SeededLoop(3)
+    loop.run(three_tell_one())
+
+    turns = [step for step in loop.recent if step.startswith("/writer ")]
+    assert turns
