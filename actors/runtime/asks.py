@@ -3,7 +3,7 @@
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from .errors import AskTimeoutError
+from .errors import ActorStoppedError, AskTimeoutError
 from .mailbox import Reply, refuse
 
 if TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Asks:
             self._alarm = None
 
     def close(self) -> None:
-        """Look no more."""
+        """Look no more: the system is over, and nobody answers now."""
         if self._alarm is not None:
             self._alarm.cancel()
+        for _, reply, target, _, _ in self._open:
+            refuse(reply, ActorStoppedError(target.path))
+        self._open.clear()

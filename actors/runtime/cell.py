@@ -24,7 +24,7 @@ from .errors import (
 )
 from .handlers import Handlers, unhandled
 from .inbox import BUSY, HELD, Inbox
-from .mailbox import DeadBox, Item, Reply, refuse
+from .mailbox import DeadBox, Item, Reply, bury, refuse
 from .messages import Ask, Message, Tick, is_ask
 from .origin import Origin
 from .work import Finished
@@ -76,6 +76,7 @@ class Cell(Inbox):
         "message",
         "origin",
         "parent",
+        "refusal",
         "reply",
         "restarts",
         "spec",
@@ -130,6 +131,8 @@ class Cell(Inbox):
         """Whom the coroutine at work asks; None while none is at work."""
         self.change: Change | None = None
         """The start, halt or stop under way."""
+        self.refusal: Callable[[Message], Exception] | None = None
+        """Makes the error for an ask that nobody is going to answer soon."""
         self.crash: tuple[object, int] | None = None
         """The message that crashed the last instance, and how many it has crashed."""
         self.stash: list[Item] | None = None
@@ -187,8 +190,8 @@ class Cell(Inbox):
         if box is None:
             self.box = [item]
             self.pump.schedule(self)
-        elif self.state == "suspended" and self.journal is not None:
-            refuse(item[1], self.journal.unavailable())
+        elif self.refusal is not None:
+            refuse(item[1], self.refusal(item[0]))
         elif len(box) < self.room:
             box.append(item)
         else:
@@ -308,6 +311,19 @@ class Cell(Inbox):
         """Who decides about this cell's failures."""
         return self.pump.supervision_of(self)
 
+    def doom(self) -> None:
+        """Bury what waits and refuse every ask from now on: a stop has begun."""
+        self.hold()
+        self.refusal = self._too_late
+        stash, self.stash = self.stash, None
+        for item in (*(stash or ()), *self.take_all()):
+            bury(self, item, "stopped", ActorStoppedError(self.path))
+        self.notify()
+
+    def _too_late(self, message: Message) -> Exception:
+        self.pump.dead(self, message, "stopped")
+        return ActorStoppedError(self.path)
+
     def bury(
         self,
         error: BaseException | None,
@@ -319,6 +335,7 @@ class Cell(Inbox):
         self.gate = 0
         self.room = 1
         self.state = "stopped"
+        self.refusal = None
         self.error = error
         self.signals = None
         refuse(self.reply, ActorStoppedError(self.path))

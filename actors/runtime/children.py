@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import lifecycle
 from .cell import Cell
+from .errand import together
 from .errors import ChildExistsError, SystemClosedError
 from .keeper import Supervision
 from .spec import SupervisorSpec
@@ -65,9 +66,18 @@ class Children:
             self.supervision.forget(name)
 
     async def stop_all(self) -> None:
-        """Stop the children, the last started first."""
+        """Stop the children, the last started first.
+
+        Those of a dynamic supervisor are told at once and awaited together, as in
+        OTP: they may be many, and none stands on another.
+        """
         self.supervision.close()
+        if self.supervision.unordered:
+            living = reversed(self.cells.values())
+            await together(self.parent, [self._stop(cell) for cell in living])
         while self.cells:
-            cell = next(reversed(self.cells.values()))
-            await lifecycle.stop(cell, cell.error if cell.state == "failed" else None)
-            self.remove(cell)
+            await self._stop(next(reversed(self.cells.values())))
+
+    async def _stop(self, cell: Cell) -> None:
+        await lifecycle.stop(cell, cell.error if cell.state == "failed" else None)
+        self.remove(cell)

@@ -2,6 +2,7 @@
 
 from asyncio import Future
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, unquote
 
@@ -10,10 +11,10 @@ import structlog
 from . import lifecycle
 from .cell import Cell
 from .children import Children
-from .errors import SystemClosedError
+from .errors import ActorStoppedError, SystemClosedError
 from .faults import described
 from .idle import LOOKS, Quiet
-from .mailbox import Item, Mailbox, bury
+from .mailbox import Item, Mailbox, bury, refuse
 from .messages import Ask, Message
 from .origin import Origin
 from .refs import Ref
@@ -31,7 +32,10 @@ _log = structlog.get_logger(__name__)
 
 
 class EntityRef(Ref):
-    """Reaches one entity, which is activated by the first message."""
+    """Reaches one entity, which is activated by the first message.
+
+    While its supervisor goes down, or the system is over, messages are dead.
+    """
 
     __slots__ = ("_id", "_kind")
 
@@ -47,7 +51,12 @@ class EntityRef(Ref):
 
     def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the entity's mailbox."""
-        self._kind.cell(self._id).tell(message, origin=origin)
+        try:
+            cell = self._kind.cell(self._id)
+        except SystemClosedError:
+            self._kind.dead(self, message)
+        else:
+            cell.tell(message, origin=origin)
 
     def ask(
         self,
@@ -56,11 +65,23 @@ class EntityRef(Ref):
         origin: Origin | None = None,
     ) -> Future[A]:
         """Put `message` in the entity's mailbox and return a future of the answer."""
-        return self._kind.cell(self._id).ask(message, timeout_s, origin=origin)
+        try:
+            cell = self._kind.cell(self._id)
+        except SystemClosedError:
+            self._kind.dead(self, message)
+            reply: Future[A] = self._kind.pump.loop.create_future()
+            refuse(reply, ActorStoppedError(self.path))
+            return reply
+        return cell.ask(message, timeout_s, origin=origin)
 
     async def offer(self, message: Message, origin: Origin | None = None) -> None:
         """Wait until there is room in the entity's mailbox, then tell."""
-        await self._kind.cell(self._id).offer(message, origin=origin)
+        try:
+            cell = self._kind.cell(self._id)
+        except SystemClosedError:
+            self._kind.dead(self, message)
+        else:
+            await cell.offer(message, origin=origin)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both reach the same entity."""
@@ -80,7 +101,7 @@ class EntityKind:
 
     def __init__(  # noqa: PLR0913 - all that may be put in the place of a default
         self,
-        cell: Cell,
+        supervisor: Callable[[], Cell],
         factory: "Callable[[str], Actor]",
         *,
         idle_s: float = 120.0,
@@ -88,10 +109,11 @@ class EntityKind:
         backoff: Backoff | None = None,
         shutdown_s: float = 5.0,
     ) -> None:
-        assert cell.children is not None
-        self.path = cell.path
-        self._children: Children = cell.children
-        self._clock = cell.pump.clock
+        self._supervisor = supervisor
+        self._top = top = supervisor()
+        self.path = top.path
+        self.pump = top.pump
+        self._clock = top.pump.clock
         self._factory = factory
         self._interval_s = idle_s / LOOKS
         self._mailbox = mailbox or Mailbox()
@@ -100,12 +122,33 @@ class EntityKind:
         self._quiet: dict[Cell, Quiet] = {}
         self._alarm: Alarm | None = None
 
+    @property
+    def _children(self) -> Children:
+        """The entities that are active, under a new supervisor if the last one ended."""
+        if self._top.stopped:
+            self._top = self._supervisor()
+        assert self._top.children is not None
+        return self._top.children
+
+    def dead(self, ref: EntityRef, message: Message) -> None:
+        """Count a message that nobody could be activated for."""
+        self.pump.dead(ref, message, "stopped")
+
+    def close(self) -> None:
+        """Look at nobody any more: the system is over."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
     def cell(self, entity_id: str) -> Cell:
-        """Return the entity's cell, activating it if there is none."""
+        """Return the entity's cell, activating it if there is none.
+
+        Raises `SystemClosedError` if there can be none now.
+        """
         name = quote(entity_id, safe="")
-        cell = self._children.cells.get(name)
+        children = self._children
+        cell = children.cells.get(name)
         if cell is None or cell.stopped:
-            cell = self._children.add(
+            cell = children.add(
                 ChildSpec(
                     id=name,
                     factory=lambda: self._factory(entity_id),
@@ -184,11 +227,8 @@ class Entities:
         backoff: Backoff | None = None,
     ) -> EntityKind:
         """Say how entities of `kind` are made and how long they may idle."""
-        if self._top is None or self._top.stopped:
-            self._top = self._supervisor(self._system.root, "entities")
-        cell = self._supervisor(self._top, kind.__name__)
         made = EntityKind(
-            cell,
+            partial(self._supervisor, kind.__name__),
             factory or kind,
             idle_s=idle_s,
             mailbox=mailbox,
@@ -197,10 +237,22 @@ class Entities:
         self._kinds[kind] = made
         return made
 
-    def _supervisor(self, parent: Cell, name: str) -> Cell:
-        assert parent.children is not None
-        cell = parent.children.add(
-            SupervisorSpec(id=name, strategy="dynamic", restarts_max=100),
-        )
-        lifecycle.go(cell, lifecycle.start(cell))
-        return cell
+    def close(self) -> None:
+        """Passivate nobody any more: the system is over."""
+        for kind in self._kinds.values():
+            kind.close()
+
+    def _supervisor(self, name: str) -> Cell:
+        """Start the supervisor of a kind, and the one of all kinds if need be."""
+        if self._top is None or self._top.stopped:
+            self._top = _started(self._system.root, "entities")
+        return _started(self._top, name)
+
+
+def _started(parent: Cell, name: str) -> Cell:
+    assert parent.children is not None
+    cell = parent.children.add(
+        SupervisorSpec(id=name, strategy="dynamic", restarts_max=100),
+    )
+    lifecycle.go(cell, lifecycle.start(cell))
+    return cell

@@ -56,3 +56,14 @@ class _Unattended(Errand):
 def go(cell: "Cell", coro: Coroutine[Any, Any, object]) -> None:
     """Run a change of the tree that nobody waits for."""
     cell.pump.steps.begin(coro, _Unattended(), None)
+
+
+async def together(cell: "Cell", changes: list[Coroutine[Any, Any, None]]) -> None:
+    """Carry out changes of several cells beside one another."""
+    futures: list[Future[None]] = []
+    for change in changes:
+        future: Future[None] = cell.pump.loop.create_future()
+        futures.append(future)
+        cell.pump.steps.begin(change, Errand(future), None)
+    for future in futures:
+        await future

@@ -102,6 +102,17 @@ class HandlerTimeoutError(HandlerCancelledError, TimeoutError):
         self.path = path
 
 
+class StartTimeoutError(ActorError, TimeoutError):
+    """An actor was not ready within the time its spec gives it."""
+
+    def __init__(self, path: str, limit_s: float) -> None:
+        super().__init__(
+            f"{path} was not ready after {limit_s:g} s and its start was cancelled: do "
+            "long work in ctx.run once it is up, or raise start_max_s in its spec",
+        )
+        self.path = path
+
+
 class CommandRejectedError(ActorError):
     """The actor refuses a command in its present state; only the asker hears of it."""
 

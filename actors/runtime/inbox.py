@@ -16,7 +16,6 @@ is then in the ready queue. A cell may stand in the ready queue twice; the secon
 does nothing.
 """
 
-from asyncio import Future
 from collections.abc import Callable, Iterator
 from itertools import chain, takewhile
 from operator import length_hint
@@ -27,6 +26,7 @@ from .mailbox import DeadBox, Item, Mailbox, bury, overflowed
 from .messages import Message
 from .origin import Origin
 from .refs import Ref
+from .waiting import Waiting
 
 if TYPE_CHECKING:
     from .pump import Pump
@@ -58,7 +58,7 @@ class Inbox(Ref):
     room: int
     """How long `box` may grow before the bound must be looked at closely."""
     signals: list[Callable[[], None]] | None
-    waiting: list[Future[None]] | None
+    waiting: Waiting | None
     """Who waits until there is room, or until the handler has ended."""
 
     def tell(self, message: Message, origin: Origin | None = None) -> None:
@@ -79,9 +79,13 @@ class Inbox(Ref):
             self.overflow(item)
 
     async def offer(self, message: Message, origin: Origin | None = None) -> None:
-        """Wait until there is room in the mailbox, then tell."""
-        while self.box.__class__ is list and self.depth >= self.mailbox.capacity:
-            await self.wait()
+        """Wait until there is room in the mailbox, then tell.
+
+        Who waits is served in order.
+        """
+        waiting = self.waiting
+        if self.full or (waiting is not None and waiting.places):
+            await self.queue().for_room()
         self.tell(message, origin=origin)
 
     def overflow(self, item: Item) -> None:
@@ -95,6 +99,11 @@ class Inbox(Ref):
         """How many messages wait."""
         batch = 0 if self.batch is None else length_hint(self.batch)
         return batch + (0 if self.box is None else len(self.box))
+
+    @property
+    def full(self) -> bool:
+        """Whether what is told now finds no room."""
+        return self.depth >= self.mailbox.capacity and not self.stopped
 
     @property
     def busy(self) -> bool:
@@ -191,17 +200,17 @@ class Inbox(Ref):
         """Whether it has stopped for good."""
         return self.box.__class__ is DeadBox
 
-    async def wait(self) -> None:
-        """Wait until something was worked off here, or a handler has ended."""
-        waiter: Future[None] = self.pump.loop.create_future()
-        if self.waiting is None:
-            self.waiting = []
-        self.waiting.append(waiter)
-        await waiter
+    def queue(self) -> Waiting:
+        """Return those who wait, made if there is nobody yet."""
+        waiting = self.waiting
+        if waiting is None:
+            waiting = self.waiting = Waiting(self)
+        return waiting
 
     def notify(self) -> None:
-        """Wake those who wait."""
-        waiting, self.waiting = self.waiting, None
-        for waiter in waiting or ():
-            if not waiter.done():
-                waiter.set_result(None)
+        """Wake those who wait, as far as there is something for them."""
+        waiting = self.waiting
+        if waiting is not None:
+            waiting.notify()
+            if not waiting:
+                self.waiting = None

@@ -137,7 +137,7 @@ class Journal(ABC):
         """Wait no longer for a log that does not answer; harmless if none is waited for."""
         self._outbox.abandon()
 
-    def unavailable(self) -> LogUnavailableError:
+    def unavailable(self, _: object = None) -> LogUnavailableError:
         """Return the error for those who ask while the log cannot be written."""
         return LogUnavailableError(
             f"{self._cell.path} is suspended because its log cannot be written: "
@@ -150,6 +150,7 @@ class Journal(ABC):
         self.revoke(self.unavailable())
         if cell.state == "running":
             cell.state = "suspended"
+            cell.refusal = self.unavailable
             cell.hold()
             self.refuse_asks()
 

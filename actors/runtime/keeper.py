@@ -91,6 +91,11 @@ class Supervision:
         """Tell whether a stopped child will be started again with its group."""
         return name in self._ended
 
+    @property
+    def unordered(self) -> bool:
+        """Whether no child stands on another."""
+        return self._rule.strategy == "dynamic"
+
     def close(self) -> None:
         """Begin anew: all children are gone."""
         self._happened.clear()

@@ -15,77 +15,29 @@ They are coroutines to be awaited by whoever changes the tree, one at a time per
 handler or a journal does, so restarting a plain actor takes no task and no turn.
 """
 
-from asyncio import Future
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 
 from ...events.log import LogUnavailableError
 from . import stash, watching
-from .actor import Actor
 from .cell import Cell
 from .change import Change, begin
-from .errand import Errand, go
+from .errand import go
 from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .faults import described
-from .inbox import BUSY, HELD
+from .grace import end_handler, limited
+from .inbox import HELD
 from .journal import Journal
 from .mailbox import Item
 from .notices import ActorRestarted, ActorStopped
-
-T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
 LOG_RETRY_S: Final = 1.0
 """How long a start that failed for want of the log waits, unless the log says before
 that it is back."""
-
-
-async def limited(cell: Cell, coro: Coroutine[Any, Any, T], limit_s: float) -> bool:
-    """Await a hook for `limit_s`, then cancel it and go on; tell whether it ended.
-
-    Raises what it raised. A hook that takes no notice of its cancellation for another
-    `limit_s` is abandoned.
-    """
-    future: Future[T] = cell.pump.loop.create_future()
-    errand = Errand(future)
-    worker = cell.pump.steps.begin(coro, errand, None)
-    if worker is None:
-        if errand.error is not None:
-            if not future.cancelled():
-                future.exception()  # it is raised here
-            raise errand.error
-        return True
-    for act in (worker.cancel, worker.abandon):
-        if await _done_within(cell, future, limit_s):
-            break
-        act()
-    if not future.done():
-        _log.error("actor.abandoned", actor=cell.path, limit_s=limit_s)
-        return False
-    if future.cancelled():
-        return False
-    future.result()
-    return True
-
-
-async def _done_within(cell: Cell, future: "Future[Any]", limit_s: float) -> bool:
-    """Wait for `future` without looking at its outcome; tell whether it is done."""
-    waiter: Future[None] = cell.pump.loop.create_future()
-
-    def wake(_: object = None) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    future.add_done_callback(wake)
-    alarm = cell.pump.clock.call_later(limit_s, wake)
-    try:
-        await waiter
-    finally:
-        alarm.cancel()
-    return future.done()
 
 
 async def start(cell: Cell, *, made: bool = False) -> None:
@@ -135,9 +87,13 @@ async def _come_up(cell: Cell, change: Change) -> None:
     assert actor is not None
     try:
         before, cell.journal = cell.journal, actor.open_journal()
-        await change.carry(_get_ready(cell, actor, before))
-        if cell.journal is not None:
-            cell.journal.resume()
+        journal = cell.journal
+        if journal is not None:
+            await change.carry(_recover(journal, before))
+        if "starting" in actor.hooks:
+            await change.carry(actor.starting(), cell.spec.start_max_s)
+        if journal is not None:
+            journal.resume()
     except BaseException as error:
         cell.state = "stopping"
         if cell.children is not None:
@@ -149,6 +105,7 @@ async def _come_up(cell: Cell, change: Change) -> None:
 
 def _up(cell: Cell) -> None:
     cell.state = "running"
+    cell.refusal = None
     cell.started_s = cell.pump.now_s()
     if cell.gate == HELD and not cell.box and cell.batch is None:
         cell.gate, cell.box = 0, None
@@ -158,13 +115,10 @@ def _up(cell: Cell) -> None:
         cell.children.supervision.attend()
 
 
-async def _get_ready(cell: Cell, actor: Actor, before: Journal | None) -> None:
+async def _recover(journal: Journal, before: Journal | None) -> None:
     if before is not None:
         await before.close()  # what was written of the last life is to be read
-    if cell.journal is not None:
-        await cell.journal.recover()
-    if "starting" in actor.hooks:
-        await actor.starting()
+    await journal.recover()
 
 
 async def halt(cell: Cell, error: BaseException | None) -> None:
@@ -196,9 +150,12 @@ async def _start_again(cell: Cell) -> bool:
             return True
         if isinstance(failure, LogUnavailableError):
             cell.state = "suspended"
+            if cell.journal is not None:
+                cell.refusal = cell.journal.unavailable
             cell.pump.clock.call_later(LOG_RETRY_S, lambda: _retry(cell))
             return True
         cell.state = "running"  # so that it can fail
+        cell.refusal = None
         cell.fail(failure)
         return False
     _log.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
@@ -233,6 +190,8 @@ async def stop(
     """Take `cell` down for good; an `heir` gets what waits and what comes later."""
     if cell.stopped:
         return
+    if heir is None:
+        cell.doom()
     change = await begin(cell, interrupting=True)
     try:
         if cell.stopped:
@@ -244,6 +203,20 @@ async def stop(
         publish(cell, ActorStopped(cell.path, error))
     finally:
         change.end()
+
+
+def cut_off(cell: Cell, error: BaseException | None) -> None:
+    """End `cell` and all below it where it stands: there are no workers any more."""
+    children = () if cell.children is None else cell.children.cells.values()
+    for child in reversed(tuple(children)):
+        cut_off(child, error)
+    if cell.children is not None:
+        cell.children.supervision.close()
+    if not cell.stopped:
+        _clear(cell, error, for_good=True)
+        if cell.journal is not None:
+            cell.journal.abandon()
+        cell.bury(error)
 
 
 def publish(cell: Cell, notice: ActorRestarted | ActorStopped) -> None:
@@ -260,7 +233,7 @@ async def _go_down(
     was_up = cell.state == "running"
     cell.hold()
     cell.state = "stopping"
-    await _end_handler(cell)
+    await end_handler(cell)
     if cell.children is not None:
         await cell.children.stop_all()
     actor, journal = cell.actor, cell.journal
@@ -281,32 +254,6 @@ async def _go_down(
         journal.abandon()
 
 
-async def _end_handler(cell: Cell) -> None:
-    """Wait for a suspended handler, then cancel it, then abandon it."""
-    steps = ("cancel", "abandon")
-    for step in steps:
-        if not cell.gate & BUSY:
-            return
-        alarm = cell.pump.clock.call_later(cell.spec.shutdown_s, cell.notify)
-        try:
-            await cell.wait()
-        finally:
-            alarm.cancel()
-        worker = cell.job
-        if worker is None:
-            return
-        if step == "cancel":
-            worker.cancel()
-        else:
-            worker.abandon()
-            _log.error(
-                "actor.abandoned",
-                actor=cell.path,
-                message=type(cell.message).__name__,
-            )
-            cell.crashed(HandlerCancelledError(f"{cell.path} was abandoned"))
-
-
 def _clear(cell: Cell, error: BaseException | None, *, for_good: bool) -> None:
     """End what belongs to this instance."""
     if cell.timers is not None:
@@ -325,6 +272,7 @@ def _clear(cell: Cell, error: BaseException | None, *, for_good: bool) -> None:
 
 
 __all__ = [
+    "cut_off",
     "go",
     "halt",
     "rebuild",

@@ -1,13 +1,14 @@
 """How an actor is made to end: by itself, in order, after its work, or at once."""
 
 import asyncio
-from asyncio import Future
+from asyncio import CancelledError, Future
 from collections.abc import Coroutine
 from typing import Any
 
 from . import lifecycle
 from .cell import Cell
 from .errand import Errand, go
+from .errors import SystemClosedError
 from .messages import Last
 
 
@@ -15,7 +16,14 @@ async def assured(cell: Cell, coro: Coroutine[Any, Any, object]) -> None:
     """Await a change that goes on to its end even if whoever waits is cancelled."""
     future: Future[object] = cell.pump.loop.create_future()
     cell.pump.steps.begin(coro, Errand(future), None)
-    await asyncio.shield(future)
+    try:
+        await asyncio.shield(future)
+    except CancelledError:
+        if future.cancelled():
+            raise SystemClosedError(
+                f"the system of {cell.path} was cut short"
+            ) from None
+        raise
 
 
 def leave(cell: Cell) -> None:
@@ -61,3 +69,5 @@ def fell(cell: Cell, error: Exception) -> None:
         cell.fail(error)
         if worker is not None:
             worker.cancel()
+    elif cell.job is not None:  # a stop need not wait for it
+        cell.job.cancel()

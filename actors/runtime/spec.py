@@ -1,6 +1,7 @@
 """How a child is started, restarted and stopped."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,10 +22,13 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     restart: Restart = "permanent"
     significant: bool = False
     """Whether its end may end its supervisor, see `SupervisorSpec.auto_shutdown`."""
+    start_max_s: float = 60.0
+    """How long `starting` may take before it is cancelled and the start has failed. A
+    supervisor takes as long as its children may; reading a stream back is not counted."""
     shutdown_s: float = 5.0
     """How long a handler may take to end once a stop was asked for, and again as
-    long once it was cancelled; then it is abandoned and reported. A supervisor
-    takes as long as its children may."""
+    long once it was cancelled; then it is abandoned and reported. 0: it is cancelled
+    at once. A supervisor takes as long as its children may."""
     handler_max_s: float = 60.0
     """A handler suspended for longer is cancelled, and its actor fails."""
     mailbox: Mailbox = Mailbox()
@@ -41,9 +45,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         if not self.id or "/" in self.id:
             message = f"id={self.id!r}: take a name without a slash"
             raise ValueError(message)
-        if self.shutdown_s < 0 or self.handler_max_s <= 0:
-            limits = f"shutdown_s={self.shutdown_s}, handler_max_s={self.handler_max_s}"
-            message = f"{limits}: take 0 or more and more than 0 seconds"
+        if self.shutdown_s < 0:
+            message = f"shutdown_s={self.shutdown_s}: take 0 or more seconds"
+            raise ValueError(message)
+        if min(self.start_max_s, self.handler_max_s) <= 0:
+            limits = f"{self.start_max_s}, handler_max_s={self.handler_max_s}"
+            message = f"start_max_s={limits}: take more than 0 seconds"
             raise ValueError(message)
         if self.crashes_max < 1:
             message = f"crashes_max={self.crashes_max}: take 1 or more"
@@ -67,6 +74,7 @@ class SupervisorSpec(Spec, frozen=True, kw_only=True):
     when it gives up, it is its parent's turn to decide.
     """
 
+    start_max_s: float = inf
     children: "Sequence[AnySpec]" = ()
     """Started in order, each ready before the next; stopped in reverse."""
     strategy: Strategy = "one_for_one"

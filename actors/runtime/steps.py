@@ -119,6 +119,12 @@ class Worker:
         """Park, carry, and park again."""
         self.task = task = asyncio.current_task()
         assert task is not None
+        try:
+            await self._work(task)
+        finally:
+            self._steps.workers.pop(self, None)
+
+    async def _work(self, task: Task[Any]) -> None:
         steps = self._steps
         while True:
             if self._job is None:
@@ -192,18 +198,31 @@ def _carried(
 class Steps:
     """The pool of workers and the eager first step."""
 
-    __slots__ = ("eager", "group", "idle", "pump")
+    __slots__ = ("eager", "group", "idle", "pump", "workers")
 
     def __init__(self, pump: "Pump", group: TaskGroup, *, eager: bool) -> None:
         self.pump = pump
         self.group = group
         self.eager = eager and CAN_STEP
         self.idle: list[Worker] = []
+        self.workers: dict[Worker, Coroutine[Any, Any, None]] = {}
+        """Those who have begun or are about to, and what their tasks run."""
 
     def grow(self, workers: int = 1) -> None:
         """Start workers that will park."""
         for _ in range(workers):
-            self.group.start_soon(Worker(self).run, name="dramaturg.worker")
+            self._start(Worker(self))
+
+    def _start(self, worker: Worker) -> None:
+        self.workers[worker] = run = worker.run()
+        self.group.start_soon(lambda: run, name="dramaturg.worker")
+
+    def close(self) -> None:
+        """Cancel what was handed to tasks that were cancelled before they began."""
+        for worker, run in tuple(self.workers.items()):
+            run.close()
+            worker.cancel()
+        self.workers.clear()
 
     def forget(self, worker: Worker) -> None:
         """Take a worker that was cancelled out of the pool."""
@@ -225,7 +244,7 @@ class Steps:
         if not self.eager or not self.idle:
             worker = Worker(self)
             worker.take(coro, context, _START, owner, cell)
-            self.group.start_soon(worker.run, name="dramaturg.worker")
+            self._start(worker)
             return worker
         return self._step(self.idle.pop(), coro, context, owner, cell)
 

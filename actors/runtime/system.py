@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 import structlog
 
-from . import lifecycle, parting, watching
+from . import ending, lifecycle, parting, watching
 from .actor import Actor
 from .asks import Asks
 from .cell import Cell
@@ -120,21 +120,32 @@ class ActorSystem:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        """Stop all actors in order, then the workers."""
+        """Stop all actors in order, then the workers.
+
+        A cancellation, in the block or here, does not keep them from that; a second
+        one does. Then they are cut off where they stand.
+        """
         assert self._workforce is not None
         assert self._body is not None
+        assert self._root is not None
         caught = self._body.__exit__(kind, error, traceback)
         root, self._root = self._root, None
+        cancelled = kind is not None and issubclass(kind, asyncio.CancelledError)
         try:
-            if root is not None:
-                with anyio.CancelScope(shield=True):
-                    await lifecycle.stop(root, self._error)
-                root.pump.asks.close()
-                root.pump.overdue.close()
+            await ending.in_order(
+                root,
+                self._error,
+                self._workforce.task,
+                patient=caught or not cancelled,
+            )
         finally:
             for off in self._off:
                 off()
-            await self._workforce.dismissed()
+            self.entities.close()
+            try:
+                await self._workforce.dismissed()
+            finally:
+                ending.cut_off(root, self._error)
         if self._error is not None:
             raise self._error
         return caught

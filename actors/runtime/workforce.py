@@ -26,6 +26,13 @@ class Workforce:
         self._over = asyncio.Event()
         self._up: asyncio.Future[None] = pump.loop.create_future()
         self._task: Task[None] | None = None
+        self._steps: Steps | None = None
+
+    @property
+    def task(self) -> Task[None]:
+        """The task that keeps the group: when it is done there is no worker any more."""
+        assert self._task is not None
+        return self._task
 
     async def hired(self, on_failure: Callable[[BaseException], None]) -> None:
         """Start the workers; `on_failure` hears it if the group breaks later."""
@@ -55,12 +62,14 @@ class Workforce:
                     await asyncio.wait([self._task])
             except CancelledError as error:
                 cancelled = error
+        if self._steps is not None:
+            self._steps.close()
         if cancelled is not None:
             raise cancelled
 
     async def _keep(self) -> None:
         async with anyio.create_task_group() as group:
-            self._pump.steps = Steps(self._pump, group, eager=self._eager)
+            self._pump.steps = self._steps = Steps(self._pump, group, eager=self._eager)
             self._pump.steps.grow(WORKERS)
             while len(self._pump.steps.idle) < WORKERS:  # noqa: ASYNC110 - a turn or two
                 await asyncio.sleep(0)

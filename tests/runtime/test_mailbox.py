@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from dramaturg.actors.runtime import (
+    Actor,
     ActorSystem,
     Mailbox,
     MailboxFullError,
@@ -121,6 +122,82 @@ async def test_who_waits_for_room_of_a_stopped_actor_waits_no_more() -> None:
         await offer
 
         assert system.dead_messages.counts["stopped"] == 4
+
+
+class Names(Actor):
+    def __init__(self) -> None:
+        self.names: list[int] = []
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.names.append(message.n)
+
+    @handles
+    async def get(self, message: GetSlowly) -> int:
+        for _ in range(message.steps):
+            await asyncio.sleep(0)
+        return 0
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_room_is_served_in_order() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec("names", Names, small("wait")))
+        busy = ref.ask(GetSlowly(5))
+        offers = [asyncio.ensure_future(ref.offer(Add(n))) for n in range(20)]
+        await busy
+        await system.settled()
+        await asyncio.gather(*offers)
+        await system.settled()
+
+        actor = system.cell("/names").actor
+        assert isinstance(actor, Names)
+        assert actor.names == list(range(20))
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_room_no_longer_leaves_the_queue() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec("names", Names, small("wait")))
+        busy = ref.ask(GetSlowly(50))
+        offers = [asyncio.ensure_future(ref.offer(Add(n))) for n in range(8)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        cell = system.cell("/names")
+        assert cell.waiting is not None
+        assert len(cell.waiting.places) == 5
+        for n in (3, 5, 6):
+            offers[n].cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(cell.waiting.places) == 2
+        await busy
+        await asyncio.wait(offers)
+        await system.settled()
+
+        assert isinstance(cell.actor, Names)
+        assert cell.actor.names == [0, 1, 2, 4, 7]
+        assert cell.waiting is None
+
+
+@pytest.mark.asyncio
+async def test_a_turn_that_its_holder_did_not_take_is_the_next_ones() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec("names", Names, Mailbox(1, "wait")))
+        busy = ref.ask(GetSlowly(50))
+        ref.tell(Add(0))
+        offers = [asyncio.ensure_future(ref.offer(Add(n))) for n in (1, 2)]
+        await asyncio.sleep(0)
+        cell = system.cell("/names")
+        cell.take_all()
+        cell.notify()
+        offers[0].cancel()  # it has just been woken
+        await asyncio.wait(offers)
+        await busy
+        await system.settled()
+
+        assert isinstance(cell.actor, Names)
+        assert cell.actor.names == [2]
 
 
 class Chatty(Counter):

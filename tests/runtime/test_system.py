@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from dramaturg.actors.runtime import (
     Actor,
+    ActorError,
     ActorStoppedError,
     ActorSystem,
     Ask,
@@ -173,6 +174,117 @@ async def test_a_second_cancellation_cuts_the_orderly_stop_short() -> None:
         await task
 
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
+async def test_a_cancellation_while_it_stops_waits_for_the_orderly_stop() -> None:
+    ended: list[str] = []
+
+    class Slow(Actor):
+        async def stopping(self) -> None:
+            stopping.set()
+            await gate.wait()
+            ended.append(self.ctx.self.path)
+
+    stopping, gate = asyncio.Event(), asyncio.Event()
+
+    async def host() -> None:
+        async with ActorSystem() as system:
+            await system.spawn(spec("a", Slow))
+            await system.spawn(spec("b", Slow))
+
+    task = asyncio.ensure_future(host())
+    await stopping.wait()
+    task.cancel()
+    await system_turns()
+    assert not task.done()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ended == ["/b", "/a"]
+
+
+@pytest.mark.asyncio
+async def test_what_is_cut_off_answers_whoever_waits_and_does_nothing_more() -> None:
+    clock = ManualClock()
+    rung: list[str] = []
+    stopping = asyncio.Event()
+
+    class Slow(Actor):
+        async def stopping(self) -> None:
+            stopping.set()
+            await asyncio.Event().wait()
+
+    class Clerk(Counter):
+        async def starting(self) -> None:
+            self.ctx.timers.every("ring", 1.0, Add())
+
+        @handles
+        def add(self, message: Add) -> None:
+            rung.append(type(message).__name__)
+
+    async def host() -> None:
+        async with ActorSystem(clock=clock) as system:
+            systems.append(system)
+            refs.append(await system.spawn(spec("clerk", Clerk)))
+            refs.append(await system.spawn(spec("slow", Slow)))
+            await asyncio.Event().wait()
+
+    systems: list[ActorSystem] = []
+    refs: list[Ref] = []
+    task = asyncio.ensure_future(host())
+    await system_turns()
+    asked = refs[0].ask(GetSlowly(1_000_000))
+    unread = refs[0].ask(Get())
+    stop = asyncio.ensure_future(systems[0].stop(refs[1]))
+    await stopping.wait()
+    task.cancel()
+    await system_turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    for waiting in (asked, unread):
+        with pytest.raises(ActorError):
+            await waiting
+    with pytest.raises(SystemClosedError, match="cut short"):
+        await stop
+    assert clock.next_s is None
+    refs[0].tell(Add())
+    with pytest.raises(ActorStoppedError):
+        await refs[0].ask(Get())
+    assert rung == []
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("eager", [True, False], ids=["stepped", "tasks"])
+@pytest.mark.asyncio
+async def test_a_loop_may_cancel_all_tasks_at_once(turns: int, *, eager: bool) -> None:
+    """As `asyncio.run` does when its main task ends by Ctrl-C or an exit."""
+    clock = ManualClock()
+
+    async def host() -> None:
+        async with ActorSystem(clock=clock, eager=eager) as system:
+            refs.append(await system.spawn(spec("a", Counter)))
+            await refs[0].ask(GetSlowly(1_000_000))
+
+    refs: list[Ref] = []
+    task = asyncio.ensure_future(host())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for other in others:
+        other.cancel()
+    await asyncio.wait(others)
+    await asyncio.sleep(0)
+
+    assert task.cancelled()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert clock.next_s is None
+    for ref in refs:
+        with pytest.raises(ActorStoppedError):
+            await ref.ask(Get())
 
 
 @pytest.mark.asyncio

@@ -7,6 +7,7 @@ import pytest
 from dramaturg.actors.runtime import (
     Actor,
     ActorStopped,
+    ActorStoppedError,
     ActorSystem,
     Ask,
     ChildSpec,
@@ -130,7 +131,31 @@ async def test_what_comes_while_it_is_passivated_reaches_the_next_life() -> None
         assert system.dead_messages.count == 0
         await system.stop(system.ref("/entities"))
         old.tell(Add())
-        assert system.dead_messages.counts == {"stopped": 1}
+        assert await ref.ask(Get()) == ("a", 1)
+
+
+@pytest.mark.asyncio
+async def test_while_its_supervisor_goes_down_no_entity_is_activated() -> None:
+    Slow.gate = asyncio.Event()
+    async with ActorSystem() as system:
+        ref = system.entity(Slow, "a")
+        other = system.entity(Slow, "b")
+        ref.tell(Add())
+        await system.settled()
+        stopping = asyncio.create_task(system.stop(system.ref("/entities/Slow")))
+        await system.settled()
+        other.tell(Add())
+        await other.offer(Add())
+        with pytest.raises(ActorStoppedError):
+            await other.ask(Get())
+        assert system.dead_messages.counts == {"stopped": 3}
+        Slow.gate.set()
+        await stopping
+        other.tell(Add())
+
+        assert await other.ask(Get()) == ("b", 1)
+    other.tell(Add())
+    assert system.dead_messages.counts == {"stopped": 4}
 
 
 @pytest.mark.asyncio

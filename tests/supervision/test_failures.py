@@ -22,6 +22,7 @@ from dramaturg.actors.runtime import (
     ManualClock,
     Message,
     NoSuchActorError,
+    StartTimeoutError,
     SupervisorSpec,
     UnrecoverableError,
     handles,
@@ -204,6 +205,37 @@ async def test_a_start_that_defies_its_cancellation_is_abandoned() -> None:
 
         assert [line["event"] for line in lines] == ["actor.abandoned"]
         with pytest.raises(Exception, match="/a has stopped"):
+            await spawning
+
+
+@pytest.mark.asyncio
+async def test_a_start_has_a_time_limit() -> None:
+    clock = ManualClock()
+    slow = ChildSpec(id="a", factory=spec("a", "hang").factory, start_max_s=3.0)
+
+    async with ActorSystem(clock=clock) as system:
+        spawning = asyncio.create_task(system.spawn(slow))
+        await system.settled()
+        clock.advance(3.0)
+        with pytest.raises(StartTimeoutError, match="/a was not ready after 3 s"):
+            await spawning
+
+        assert system.tree().children == ()
+        assert clock.next_s is None
+
+
+@pytest.mark.asyncio
+async def test_a_start_that_defies_its_time_limit_is_abandoned() -> None:
+    clock = ManualClock()
+
+    async with ActorSystem(clock=clock) as system:
+        spawning = asyncio.create_task(system.spawn(spec("a", "defy")))
+        await system.settled()
+        clock.advance(60.0)
+        await system.settled()
+        assert not spawning.done()
+        clock.advance(5.0)
+        with pytest.raises(StartTimeoutError):
             await spawning
 
 

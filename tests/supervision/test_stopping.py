@@ -15,6 +15,7 @@ from dramaturg.actors.runtime import (
     ManualClock,
     Message,
     NoSuchActorError,
+    Strategy,
     SupervisorSpec,
     SystemClosedError,
     handles,
@@ -92,6 +93,8 @@ async def test_a_stop_lets_the_current_message_end_and_buries_the_rest() -> None
         unread = ref.ask(Get())
         stopping = asyncio.create_task(system.stop(ref))
         await system.settled()
+        assert unread.done()  # who will not be read need not wait for the others
+        assert ref.ask(Get()).done()
         actor = system.cell("/a").actor
         assert isinstance(actor, Worker)
         actor.gate.set()
@@ -101,7 +104,8 @@ async def test_a_stop_lets_the_current_message_end_and_buries_the_rest() -> None
         with pytest.raises(ActorStoppedError, match="/a has stopped"):
             await unread
         assert done == ["waited", "stopped at 0"]
-        assert [d.message for d in system.dead_messages.latest] == [Add(), Get()]
+        dead = [each.message for each in system.dead_messages.latest]
+        assert dead == [Add(), Get(), Get()]
         with pytest.raises(NoSuchActorError):
             system.ref("/a")
 
@@ -234,3 +238,62 @@ async def test_a_thousand_lives_leave_no_task_and_no_cell() -> None:
         assert system.tree().children[0].watchers == 0
 
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.asyncio
+async def test_without_time_to_shut_down_a_handler_is_cancelled_at_once() -> None:
+    spec = ChildSpec(id="a", factory=Worker, shutdown_s=0.0)
+
+    async with ActorSystem(clock=ManualClock()) as system:
+        ref = await system.spawn(spec)
+        answer = ref.ask(Wait())
+        await system.settled()
+        await system.stop(ref)
+
+        with pytest.raises(HandlerCancelledError):
+            await answer
+
+
+@pytest.mark.asyncio
+async def test_a_kill_ends_the_handler_that_a_stop_waits_for() -> None:
+    done: list[str] = []
+
+    async with ActorSystem(clock=ManualClock()) as system:
+        ref = await system.spawn(worker(done))
+        answer = ref.ask(Wait())
+        await system.settled()
+        stopping = asyncio.create_task(system.stop(ref))
+        await system.settled()
+        system.kill(ref)
+        await stopping
+
+        with pytest.raises(HandlerCancelledError):
+            await answer
+        assert done == ["stopped at 0"]
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "dynamic"])
+@pytest.mark.asyncio
+async def test_the_children_of_a_dynamic_supervisor_stop_beside_one_another(
+    strategy: Strategy,
+) -> None:
+    clock = ManualClock()
+    spec = SupervisorSpec(
+        id="s", strategy=strategy, children=[worker([], name) for name in "abc"]
+    )
+
+    async with ActorSystem(clock=clock) as system:
+        top = await system.spawn(spec)
+        for name in "abc":
+            system.ref(f"/s/{name}").ask(Wait(), timeout_s=60.0)
+        await system.settled()
+        stopping = asyncio.create_task(system.stop(top))
+        await system.settled()
+        clock.advance(5.0)
+        await system.settled()
+
+        assert stopping.done() == (strategy == "dynamic")
+        for _ in range(2):
+            clock.advance(5.0)
+            await system.settled()
+        await stopping
