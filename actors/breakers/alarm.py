@@ -8,9 +8,6 @@ and costs less than a look at the clock by every call.
 from .machine import Machine
 from .times import Clocks
 
-BUSY_CALLS = 32
-"""A time bucket with so many calls is worth an alarm."""
-
 
 class TurnAlarm:
     """The alarm for the end of the current bucket.
@@ -43,8 +40,8 @@ class TurnAlarm:
         """Turn the window, and see to the end of the next bucket while there is much to do."""
         self._over = True
         now_s = self._clocks.clock()
-        calls = self._machine.alarm_rang(self._at_s, round(now_s * 1e6))
-        set_alarm(self._machine, self._clocks, calls, now_s)
+        self._machine.alarm_rang(self._at_s, round(now_s * 1e6))
+        set_alarm(self._machine, self._clocks, now_s)
 
     def __del__(self) -> None:
         """Have calls look at the clock themselves if it never went off."""
@@ -52,10 +49,10 @@ class TurnAlarm:
             self._machine.alarm_rang(self._at_s, round(self._clocks.clock() * 1e6))
 
 
-def set_alarm(machine: Machine, clocks: Clocks, calls: int, now_s: float) -> None:
-    """Set an alarm for the end of the current bucket if the one before held many `calls`."""
+def set_alarm(machine: Machine, clocks: Clocks, now_s: float) -> None:
+    """Set an alarm for the end of the current bucket if the one before was busy."""
     generation = machine.generation
-    if calls < BUSY_CALLS or generation.timed or generation.gated:
+    if not generation.busy or generation.timed or generation.gated:
         return
     if machine.free is not generation or generation.alarm_s <= now_s:
         TurnAlarm(machine, clocks).set(now_s)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
 from inspect import isawaitable, iscoroutinefunction, isfunction
 from math import inf
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from ...events import DramaturgError
 from ...events.breaker import ProbeOutcome
@@ -51,7 +51,7 @@ class Breaker(Steering):
     `draw`, which gives the jitter, are replaced in tests.
     """
 
-    __slots__ = ("_clocks", "_recorder", "machine", "outcomes")
+    __slots__ = ("_clocks", "machine", "outcomes")
 
     def __init__(  # noqa: PLR0913 - all but the name has its default
         self,
@@ -66,8 +66,11 @@ class Breaker(Steering):
         self.machine = Machine(name, config, journal=recorder, draw=draw)
         """The state machine; for those who build on breakers."""
         self.outcomes = outcomes or _ORDINARY
-        self._recorder = recorder
         self._clocks = clocks
+
+    @property
+    def _recorder(self) -> Recorder | None:
+        return cast("Recorder | None", self.machine.journal)
 
     @property
     def name(self) -> str:
@@ -99,14 +102,10 @@ class Breaker(Steering):
         guard: Callable[P, Coroutine[Any, Any, R]] = guarded(
             function,
             "_judge(_result)" if judge is not None else "False",
+            self,
             self.machine,
             self._clocks.clock,
-            BreakerOpenError,
             judge,
-            self._call_gated,
-            self._raised,
-            self._failed,
-            self._passed,
         )
         if fallback is None:
             return guard
@@ -167,7 +166,7 @@ class Breaker(Steering):
         self, generation: Generation, started_s: float, error: str, what: object
     ) -> None:
         now_s = self._clocks.clock()
-        before = self.machine.record(
+        self.machine.record(
             generation,
             self.now(now_s),
             failed=True,
@@ -175,7 +174,7 @@ class Breaker(Steering):
             error=error,
             retry_after_s=self.outcomes.retry_after_s(what),
         )
-        set_alarm(self.machine, self._clocks, before, now_s)
+        set_alarm(self.machine, self._clocks, now_s)
 
     def _returned(self, generation: Generation, started_s: float) -> None:
         """Count a good call, by the same rules as the guard of a function."""
@@ -198,8 +197,8 @@ class Breaker(Steering):
         """Tell the machine of a good call."""
         now_s = self._clocks.clock() if now_s is None else now_s
         slow = now_s - started_s > generation.slow_s
-        before = self.machine.record(generation, self.now(now_s), slow=slow)
-        set_alarm(self.machine, self._clocks, before, now_s)
+        self.machine.record(generation, self.now(now_s), slow=slow)
+        set_alarm(self.machine, self._clocks, now_s)
 
     def guard(self) -> Guard:
         """Return a context for one call: `async with breaker.guard(): ...`."""
@@ -215,9 +214,10 @@ class Breaker(Steering):
             now_s = self._clocks.clock()
             if not generation.gated:
                 return Permit(generation, now_s)
-            if now_s < generation.until_s:
+            refusal = self.machine.refusal(now_s)
+            if refusal is not None:
                 self.machine.rejected += 1
-                raise self._refusal(generation.refusal(now_s))
+                raise self._refusal(refusal)
             permit = self.machine.admit(self.now(now_s))
             if isinstance(permit, Permit):
                 return await self._durable(permit)
@@ -285,11 +285,9 @@ class Breaker(Steering):
 
     def refusal(self) -> Rejection | None:
         """Return why a call would be refused now; None if it may pass. Asks for nothing."""
-        generation = self.machine.generation
-        if not generation.gated:
+        if not self.machine.generation.gated:
             return None
-        now_s = self._clocks.clock()
-        return generation.refusal(now_s) if now_s < generation.until_s else None
+        return self.machine.refusal(self._clocks.clock())
 
     def statistics(self) -> Statistics:
         """Return what the breaker has counted, and why it is as it is."""

@@ -6,6 +6,7 @@ calls are counted as ever, but nothing else is decided.
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from ...events import Event
@@ -13,7 +14,7 @@ from ...events.breaker import Configured, Flushed
 from . import decide
 from .config import BreakerConfig
 from .decide import Events
-from .generation import TRANSPARENT, Generation
+from .generation import TRANSPARENT, Generation, Rejection
 from .state import BreakerState, evolve
 from .times import Now, remaining_us
 
@@ -39,7 +40,6 @@ class Core:
     """The state, and the ways in which it changes."""
 
     __slots__ = (
-        "_name",
         "_proposed",
         "_state",
         "clocked",
@@ -48,6 +48,7 @@ class Core:
         "free",
         "generation",
         "journal",
+        "name",
         "neutral",
         "ready",
         "rejected",
@@ -61,7 +62,7 @@ class Core:
         self.journal = journal
         self.ready = journal is None
         """False until the log has told what the state is."""
-        self._name = name
+        self.name = name
         self._state: BreakerState | None = None
         self.generation = Generation(self.state, Now(0, 0), ready=self.ready)
         self.free: Generation | None = None
@@ -78,25 +79,28 @@ class Core:
         self._proposed: tuple[Event, ...] = ()
 
     @property
-    def name(self) -> str:
-        """What the breaker is called."""
-        return self._name
-
-    @property
     def state(self) -> BreakerState:
         """What the events so far tell; while there are none, only the settings count."""
         if self._state is not None:
             return self._state
         if self.ready:
             config = self.config
-            return BreakerState(
-                self._name, config=config, config_version=1, code=config
-            )
-        return BreakerState(self._name)
+            return BreakerState(self.name, config=config, config_version=1, code=config)
+        return BreakerState(self.name)
 
     @state.setter
     def state(self, state: BreakerState) -> None:
         self._state = state
+
+    def refusal(self, now_s: float) -> Rejection | None:
+        """Return the rejection of a call that comes before the phase is over."""
+        generation = self.generation
+        left_s = generation.until_s - now_s
+        if left_s <= 0:
+            return None
+        if left_s == inf:
+            left_s = self.state.config.cooldown_max_s
+        return Rejection(left_s, generation.phase)
 
     def _hang_doors(self, *, free: bool = False) -> None:
         """Say by which door calls come in; `free` if an alarm turns the window."""
@@ -114,17 +118,13 @@ class Core:
         self.generation.alarm_s = at_s
         self._hang_doors(free=True)
 
-    def alarm_rang(self, set_for_s: float, clock_us: int) -> int:
-        """Turn the window; return how many calls the bucket held that just ended.
-
-        Calls look at the clock again until another alarm is set.
-        """
+    def alarm_rang(self, set_for_s: float, clock_us: int) -> None:
+        """Turn the window; calls look at the clock again until another alarm is set."""
         generation = self.generation
         if self.free is not generation or generation.alarm_s != set_for_s:
-            return 0  # it has been replaced or is not needed any more
-        calls = generation.turn(clock_us)
+            return  # it has been replaced or is not needed any more
+        generation.turn(clock_us)
         self._hang_doors()
-        return calls
 
     @property
     def frozen(self) -> bool:
@@ -134,18 +134,12 @@ class Core:
     def roll_up(self, now: Now) -> None:
         """Tell the journal all that was counted."""
         generation = self.generation
-        self._turn(generation, now)
+        generation.turn(now.clock_us)
         counted = generation.seq != generation.rolled_seq
         if counted or self.neutral or self.rejected:
             event = generation.roll_up(now, self.neutral, self.rejected, self.errors)
             self.neutral = self.rejected = 0
             self._emit(event)
-
-    def _turn(self, generation: Generation, now: Now) -> int:
-        """Move its window on if it is time."""
-        if now.clock_us / 1e6 < generation.turn_s or not generation.counting:
-            return 0
-        return generation.turn(now.clock_us)
 
     def propose(self, action: Callable[[BreakerState], Events], now: Now) -> Events:
         """Decide for a person; it comes into force when it is durable (`confirm`)."""

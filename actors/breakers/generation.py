@@ -13,15 +13,20 @@ import msgspec
 
 from ...events.breaker import Bucket, Phase, WindowRolledUp
 from .config import ROLL_UP_CALLS, BreakerConfig
-from .state import BreakerState
+from .state import BreakerState, Window
+from .time_window import TimeWindow
 from .times import Now, remaining_us
-from .windows import LiveWindow, live_window
+from .windows import ConsecutiveWindow, CountWindow, LiveWindow
 
 UNROLLED_MAX = 10_000
 """So many numbers of bad calls wait for a roll-up while the log cannot be written."""
 UNSEEN_MAX = 500
 """The machine is told at the latest of every so many good calls, and reads the clock."""
+BUSY_CALLS = 32
+"""A time bucket with so many calls is worth an alarm at its end."""
 NONE_AHEAD = repeat(None, 0)
+PAST_S = -inf
+"""One for all; each `-inf` in the text would be another object."""
 COUNTING: frozenset[Phase] = frozenset(("closed", "metrics_only"))
 TRANSPARENT: frozenset[Phase] = frozenset(("closed", "disabled", "metrics_only"))
 REFUSING: frozenset[Phase] = frozenset(("open", "forced_open"))
@@ -47,6 +52,7 @@ class Generation:
         "_end",
         "ahead",
         "alarm_s",
+        "busy",
         "counting",
         "dirty_us",
         "failures",
@@ -57,10 +63,8 @@ class Generation:
         "rolled_seq",
         "slow_s",
         "slows",
-        "timed",
         "turn_s",
         "until_s",
-        "wait_max_s",
         "window",
     )
 
@@ -77,7 +81,7 @@ class Generation:
         self.slows: Sequence[int] = ()
         self.dirty_us: int | None = None
         """When the first call after the last roll-up ended."""
-        self.alarm_s = -inf
+        self.alarm_s = PAST_S
         """When the alarm goes off that turns the window in place of the calls."""
         self.window: LiveWindow
         self.fit(state, now, ready=ready)
@@ -88,17 +92,16 @@ class Generation:
         self.counting = ready and state.phase in COUNTING and config.enabled
         self.gated = not self.counting or until is not None
         """Calls have to ask the machine."""
-        self.wait_max_s = config.cooldown_max_s
-        self.until_s = -inf
+        self.until_s = PAST_S
         """Every call is refused before this instant, on the clock."""
         if ready and config.enabled and state.phase in REFUSING:
             left_s = inf if until is None else remaining_us(until, now) / 1e6
             self.until_s = now.clock_us / 1e6 + left_s
-        self.window = live_window(state.window, config, now.clock_us)
+        self.window = _live(state.window, config, now.clock_us)
         self.turn_s = self.window.turn_s if self.counting else inf
         """From this instant on the window has to be turned before a call is counted."""
-        self.timed = config.timed
-        """Calls are to be timed."""
+        self.busy = False
+        """Whether the time bucket that ended last held many calls."""
         self.slow_s = config.slow_call_s if config.slow_call_s is not None else inf
         self._allow(0)
 
@@ -113,26 +116,27 @@ class Generation:
         self.ahead = repeat(None, count) if count else NONE_AHEAD
 
     @property
+    def timed(self) -> bool:
+        """Whether calls are to be timed."""
+        return self.slow_s < inf
+
+    @property
     def clocked(self) -> bool:
         """Whether calls have to look at the clock unless an alarm does it for them."""
         return self.timed or self.turn_s < inf
-
-    def refusal(self, now_s: float) -> Rejection:
-        """Return the rejection of a call that comes before `until_s`."""
-        left_s = self.until_s - now_s
-        return Rejection(left_s if left_s < inf else self.wait_max_s, self.phase)
 
     def retire(self) -> None:
         """Let every later result be noticed as late, and do nothing else."""
         self._allow(0)
         self.retired = True
-        self.turn_s = -inf
+        self.turn_s = PAST_S
 
-    def turn(self, clock_us: int) -> int:
-        """Move the window on in time; return what the bucket held that just ended."""
-        calls = self.window.turn(clock_us, self.seq)
+    def turn(self, clock_us: int) -> None:
+        """Move the window on in time."""
+        if clock_us / 1e6 < self.turn_s or not self.counting or self.retired:
+            return
+        self.busy = self.window.turn(clock_us, self.seq) >= BUSY_CALLS
         self.turn_s = self.window.turn_s
-        return calls
 
     def count(self, *, failed: bool, slow: bool) -> None:
         """Count one call."""
@@ -195,6 +199,17 @@ class Generation:
         self.failures, self.slows, self.dirty_us = (), (), None
         self._allow(0)
         return event
+
+
+def _live(kept: Window, config: BreakerConfig, clock_us: int) -> LiveWindow:
+    """Return the window that goes on from what was kept."""
+    match config.window:
+        case "consecutive":
+            return ConsecutiveWindow(kept)
+        case "count":
+            return CountWindow(kept, config.window_calls)
+        case "time":
+            return TimeWindow(kept, config, clock_us)
 
 
 def _and_one(numbers: Sequence[int], number: int) -> list[int]:

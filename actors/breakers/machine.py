@@ -80,9 +80,9 @@ class Machine(Core):
 
     def _reject(self, now: Now) -> Rejection:
         self.rejected += 1
-        now_s = now.clock_us / 1e6
-        if now_s < self.generation.until_s:
-            return self.generation.refusal(now_s)
+        refusal = self.refusal(now.clock_us / 1e6)
+        if refusal is not None:
+            return refusal
         if self.journal is not None and not self.journal.writable:
             return Rejection(PROBE_RETRY_S, "the log cannot be written")
         leases_us = [remaining_us(lease.until, now) for lease in self.state.leases]
@@ -133,22 +133,18 @@ class Machine(Core):
         slow: bool = False,
         error: str = "",
         retry_after_s: float | None = None,
-    ) -> int:
-        """Count an ordinary call of the generation that admitted it.
-
-        Returns how many calls the time bucket held that ended just before it.
-        """
+    ) -> None:
+        """Count an ordinary call of the generation that admitted it."""
         if generation.retired:
             self.late += 1
-            return 0
+            return
         if not generation.counting:
-            return 0
+            return
         if error:
             self.errors = (*self.errors, error)[-ERRORS_KEPT:]
-        before = self._turn(generation, now)
+        generation.turn(now.clock_us)
         generation.count(failed=failed, slow=slow)
         self.attend(generation, now, bad=failed or slow, retry_after_s=retry_after_s)
-        return before
 
     def attend(
         self,

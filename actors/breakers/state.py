@@ -252,19 +252,33 @@ def _kept(numbers: tuple[int, ...], seq: int, config: BreakerConfig) -> tuple[in
 def _merged(
     before: tuple[Bucket, ...], event: WindowRolledUp, config: BreakerConfig
 ) -> tuple[Bucket, ...]:
+    """Put the buckets of a roll-up in the place of those that they go on from."""
     if config.window != "time":
         return ()
-    by_start = {b.start_us: b for b in (*before, *event.buckets)}
-    buckets = tuple(by_start[start_us] for start_us in sorted(by_start))
-    return within(buckets, event.clock_us, config)
+    buckets = event.buckets
+    if not buckets or not before or before[-1].start_us < buckets[0].start_us:
+        merged = before + buckets
+    elif before[-1].start_us == buckets[0].start_us:
+        merged = before[:-1] + buckets
+    else:
+        by_start = {b.start_us: b for b in (*before, *buckets)}
+        merged = tuple(by_start[start_us] for start_us in sorted(by_start))
+    return within(merged, event.clock_us, config)
 
 
 def within(
     buckets: tuple[Bucket, ...], clock_us: int, config: BreakerConfig
 ) -> tuple[Bucket, ...]:
-    """Return the buckets that a time window still covers at this instant."""
-    oldest = clock_us // config.bucket_us - config.buckets
-    return tuple(b for b in buckets if b.start_us // config.bucket_us > oldest)
+    """Return the buckets that a time window still covers at this instant.
+
+    They are in the order of time.
+    """
+    width_us = config.bucket_us
+    oldest = clock_us // width_us - config.buckets
+    over = 0
+    while over < len(buckets) and buckets[over].start_us // width_us <= oldest:
+        over += 1
+    return buckets[over:]
 
 
 def refit(window: Window, old: BreakerConfig, new: BreakerConfig) -> Window:

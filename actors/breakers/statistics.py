@@ -72,8 +72,7 @@ class Statistics(msgspec.Struct, frozen=True, gc=False):
 def statistics_of(machine: Machine, now: Now) -> Statistics:
     """Return the statistics of a living breaker."""
     state, generation = machine.state, machine.generation
-    if generation.counting and now.clock_us / 1e6 >= generation.turn_s:
-        generation.turn(now.clock_us)
+    generation.turn(now.clock_us)
     tally = generation.window.tally(generation.seq)
     totals = state.totals
     return Statistics(

@@ -1,19 +1,16 @@
 """The windows of a living breaker: cheap to add to, exact to ask, small while all is well.
 
 A call has a number. Good calls only move the number on; what is kept is the
-numbers of the bad ones, or counts by time bucket.
+numbers of the bad ones, or, in a time window, counts by bucket.
 """
 
-from array import array
 from collections import deque
 from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
 from ...events.breaker import Bucket
-from .config import BreakerConfig
 from .state import Window as Kept
-from .state import within
 
 FAR = 1 << 29
 """So many calls ahead is as good as never."""
@@ -159,154 +156,3 @@ def _after(last: int, numbers: Sequence[int]) -> Sequence[int]:
         while numbers and numbers[0] <= last:
             numbers.popleft()
     return numbers or ()
-
-
-class _Bad:
-    """The bad calls of a time window, by bucket and in all."""
-
-    __slots__ = ("by_slot", "failures", "slows")
-
-    def __init__(self) -> None:
-        self.by_slot: dict[int, list[int]] = {}
-        self.failures = 0
-        self.slows = 0
-
-    def add(self, slot: int, failures: int, slows: int) -> None:
-        counts = self.by_slot.setdefault(slot, [0, 0])
-        counts[0] += failures
-        counts[1] += slows
-        self.failures += failures
-        self.slows += slows
-
-    def drop(self, oldest: int) -> None:
-        """Forget the buckets up to this one."""
-        for slot in [slot for slot in self.by_slot if slot <= oldest]:
-            failures, slows = self.by_slot.pop(slot)
-            self.failures -= failures
-            self.slows -= slows
-
-
-class TimeWindow:
-    """The last `window_s` in buckets.
-
-    The current bucket is what was counted since call number `base`; before it lie
-    the calls of the `past` buckets, one number each, and before those what was
-    `kept`, whose buckets may begin anywhere: another width or another boot's clock
-    may have been in force.
-    """
-
-    __slots__ = ("bad", "base", "config", "kept", "past", "since", "slot", "total")
-
-    def __init__(self, kept: Kept, config: BreakerConfig, clock_us: int) -> None:
-        self.config = config
-        width_us = config.bucket_us
-        buckets = within(kept.buckets, clock_us, config)
-        self.slot = clock_us // width_us
-        if buckets:
-            self.slot = max(self.slot, buckets[-1].start_us // width_us)
-        self.since = self.slot
-        self.past: array[int] | None = None
-        self.bad: _Bad | None = None
-        self.base = kept.seq
-        for bucket in buckets:
-            if bucket.failures or bucket.slows:
-                slot = bucket.start_us // width_us
-                self._bad().add(slot, bucket.failures, bucket.slows)
-        if buckets and buckets[-1].start_us == self.slot * width_us:
-            self.base -= buckets[-1].calls
-            buckets = buckets[:-1]
-        self.kept = buckets
-        self.total = sum(bucket.calls for bucket in buckets)
-        """Calls before the current bucket."""
-
-    def _bad(self) -> _Bad:
-        if self.bad is None:
-            self.bad = _Bad()
-        return self.bad
-
-    @property
-    def turn_s(self) -> float:
-        """Where the current bucket ends."""
-        return (self.slot + 1) * self.config.bucket_us / 1e6
-
-    def turn(self, clock_us: int, seq: int) -> int:
-        """Close the current bucket and drop those that time has left behind."""
-        slot = clock_us // self.config.bucket_us
-        steps = slot - self.slot
-        if steps <= 0:
-            return 0
-        calls = seq - self.base
-        self._append(calls, steps)
-        if self.since == self.slot and not calls:
-            self.since = slot
-        self.base, self.slot = seq, slot
-        self._expire()
-        return calls if steps == 1 else 0
-
-    def _append(self, calls: int, steps: int) -> None:
-        """Let the current bucket be past, and those without calls after it."""
-        span = self.config.buckets
-        past = self.past
-        if past is None and (not calls or steps >= span):
-            return
-        past = array("I") if past is None else past
-        past.append(calls)
-        past.extend([0] * (min(steps, span) - 1))
-        self.total += calls
-        over = max(0, len(past) - (span - 1))
-        self.total -= sum(past[:over])
-        del past[:over]
-        self.past = past if any(past) else None
-
-    def _expire(self) -> None:
-        width_us, oldest = self.config.bucket_us, self.slot - self.config.buckets
-        while self.kept and self.kept[0].start_us // width_us <= oldest:
-            self.total -= self.kept[0].calls
-            self.kept = self.kept[1:]
-        if self.bad is not None:
-            self.bad.drop(oldest)
-            self.bad = self.bad if self.bad.by_slot else None
-
-    def add(self, seq: int, *, failed: bool, slow: bool) -> None:
-        """Count a bad call in the current bucket."""
-        del seq
-        self._bad().add(self.slot, failed, slow)
-
-    def tally(self, seq: int) -> Tally:
-        """Return what ended within the window."""
-        calls, bad = self.total + seq - self.base, self.bad
-        return Tally(calls, bad.failures, bad.slows) if bad else Tally(calls, 0, 0)
-
-    def attend_at(self, seq: int, min_calls: int) -> int:
-        """Return when a rate begins to count; what time moves is asked at the turn."""
-        calls = self.total + seq - self.base
-        if self.bad is None or calls >= min_calls:
-            return seq + FAR
-        return seq + min_calls - calls
-
-    def touched(self, seq: int) -> tuple[Bucket, ...]:
-        """Return the buckets counted in since the last roll-up, with all they hold."""
-        width_us = self.config.bucket_us
-        calls = [*(self.past or ()), seq - self.base]
-        first = self.slot - len(calls) + 1
-        bad = {} if self.bad is None else self.bad.by_slot
-        return tuple(
-            Bucket(slot * width_us, count, *bad.get(slot, (0, 0)))
-            for slot, count in enumerate(calls, first)
-            if count and slot >= self.since
-        )
-
-    def rolled_up(self) -> None:
-        """The current bucket will be touched again, those before it will not."""
-        self.since = self.slot
-
-
-def live_window(kept: Kept, config: BreakerConfig, clock_us: int) -> LiveWindow:
-    """Return the window that goes on from what was kept."""
-    match config.window:
-        case "consecutive":
-            return ConsecutiveWindow(kept)
-        case "count":
-            return CountWindow(kept, config.window_calls)
-        case "time":
-            return TimeWindow(kept, config, clock_us)

@@ -3,34 +3,36 @@
 What a guard costs is mostly Python's price for another coroutine function, and half
 of that is for `*args, **kwargs`. So a guard is put together as text with the names
 of the parameters in place, as `dataclasses` does for `__init__`; everything that is
-not on the way of a good call or of a refusal is a method of the breaker.
+not on the way of a good call or of a refusal is a method of the breaker. Its names
+begin with an underscore, to keep out of the way of those of parameters.
 """
 
 from collections.abc import Callable, Coroutine
 from functools import lru_cache, wraps
 from inspect import CO_VARARGS, CO_VARKEYWORDS, isfunction, ismethod
+from math import inf
 from types import CodeType
 from typing import Any
 
+from .errors import BreakerOpenError
+
 Made = Callable[..., Coroutine[Any, Any, Any]]
 GUARD = """
-def make(_function, _machine, _clock, _error_class, _judge, _gated, _raised, _failed, _passed):
-    _name, _never_s = _machine.name, float("inf")
-
+def make(_function, _breaker, _machine, _clock, _judge):
     async def guarded({parameters}):
         _generation = _machine.free
         if _generation is not None:
             try:
                 _result = await _function({arguments})
             except BaseException as _error:
-                _raised(_generation, _error, _never_s)
+                _breaker._raised(_generation, _error, inf)
                 raise
             if {judged}:
-                _failed(_generation, _never_s, "", _result)
+                _breaker._failed(_generation, inf, "", _result)
                 return _result
             for _step in _generation.ahead:
                 return _result
-            _passed(_generation)
+            _breaker._passed(_generation)
             return _result
 
         _generation = _machine.clocked
@@ -40,23 +42,23 @@ def make(_function, _machine, _clock, _error_class, _judge, _gated, _raised, _fa
             _left_s = _generation.until_s - _started_s
             if _left_s > 0:
                 _machine.rejected += 1
-                if _left_s == _never_s:
-                    _left_s = _generation.wait_max_s
-                raise _error_class(_name, _left_s, _generation.phase)
-            return await _gated(_function, {arguments})
+                if _left_s == inf:
+                    _left_s = _machine.state.config.cooldown_max_s
+                raise BreakerOpenError(_machine.name, _left_s, _generation.phase)
+            return await _breaker._call_gated(_function, {arguments})
         try:
             _result = await _function({arguments})
         except BaseException as _error:
-            _raised(_generation, _error, _started_s)
+            _breaker._raised(_generation, _error, _started_s)
             raise
         if {judged}:
-            _failed(_generation, _started_s, "", _result)
+            _breaker._failed(_generation, _started_s, "", _result)
             return _result
         _now_s = _clock()
         if _now_s < _generation.turn_s and _now_s - _started_s <= _generation.slow_s:
             for _step in _generation.ahead:
                 return _result
-        _passed(_generation, _now_s, _started_s)
+        _breaker._passed(_generation, _now_s, _started_s)
         return _result
 
     return guarded
@@ -68,7 +70,7 @@ MAKERS_KEPT = 256
 def maker(parameters: str, arguments: str, judged: str) -> Callable[..., Made]:
     """Return what makes guards for functions with such parameters."""
     text = GUARD.format(parameters=parameters, arguments=arguments, judged=judged)
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"BreakerOpenError": BreakerOpenError, "inf": inf}
     exec(compile(text, "<guarded by a breaker>", "exec"), namespace)  # noqa: S102 - of names of parameters, which the compiler has seen before
     made: Callable[..., Made] = namespace["make"]
     return made

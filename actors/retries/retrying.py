@@ -77,11 +77,14 @@ class Retrying:
         began_s = self._clock()
         attempt, put_offs = 1, 0
         previous_s: float | None = None
+        timeout_s = self.policy.attempt_timeout_s
         if self._budget is not None:
             self._budget.pay_in()
         while True:
             try:
-                async with asyncio.timeout(self.policy.attempt_timeout_s):
+                if timeout_s is None:
+                    return await function(*args, **kwargs)
+                async with asyncio.timeout(timeout_s):
                     return await function(*args, **kwargs)
             except Exception as error:  # the classifier decides what it means
                 failure = self._classifier.classify(error)

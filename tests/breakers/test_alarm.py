@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from dramaturg.actors.breakers import Breaker, BreakerConfig
-from dramaturg.actors.breakers.alarm import BUSY_CALLS
+from dramaturg.actors.breakers.generation import BUSY_CALLS
 
 from .clock import Hands, run
 

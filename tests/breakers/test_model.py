@@ -8,7 +8,7 @@ from dramaturg.actors.breakers import (
     BreakerOpenError,
     Outcomes,
     Permit,
-    alarm,
+    generation,
 )
 
 from .clock import Hands, run
@@ -142,7 +142,7 @@ def test_a_breaker_does_what_the_obvious_one_does(
 def test_it_does_so_too_when_alarms_turn_its_window_in_place_of_its_calls(
     config: BreakerConfig, history: list[Command]
 ) -> None:
-    with patch.object(alarm, "BUSY_CALLS", 1):
+    with patch.object(generation, "BUSY_CALLS", 1):
         pair = Pair(config, alarms=True)
         for command in history:
             pair.do(command)
