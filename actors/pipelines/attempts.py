@@ -43,7 +43,7 @@ def is_current(item: Item, outcome: Outcome) -> bool:
 
 def wanted(item: Item, plan: Plan) -> str:
     """Return the stage of which the item needs an attempt next; empty: of none."""
-    if item.stage and plan.stage(item.stage) is not None:
+    if item.stage and item.stage in plan.stages:
         return item.stage
     return plan.undoes(item.begun) if item.back else plan.following(item.results)
 
@@ -52,7 +52,7 @@ def start(item: Item, moment: Moment) -> Events:
     """Let an item go on that waits or whose retry is due; its stage has room."""
     if item.place not in {"waiting", "waiting_to_retry"}:
         return ()
-    plan = moment.plan.stage(item.stage)
+    plan = moment.plan.stages.get(item.stage)
     if item.back and (plan is None or not item.undoing):
         return rollback.go_on(item, moment)
     stage = wanted(item, moment.plan)
@@ -74,8 +74,8 @@ def succeeded(item: Item, outcome: StageSucceeded, moment: Moment) -> Events:
         return rollback.undone(item, moment)
     plan, stage = moment.plan, item.stage
     following = "" if item.back else plan.following(item.results, stage)
-    starts = following and not item.paused and moment.free(following)
-    declared = plan.stage(stage)
+    starts = following and not item.paused and moment.room(following, stage)
+    declared = plan.stages.get(stage)
     percent = item.percent
     if declared is not None and declared.percent > percent:
         percent = declared.percent
@@ -101,7 +101,7 @@ def failed(item: Item, outcome: StageFailed, moment: Moment) -> Events:
         return rollback.not_undone(item, failure, retry_in_us, moment, took_us)
     if item.back:
         return _aborted(item, failure, moment)
-    stage = moment.plan.stage(item.stage)
+    stage = moment.plan.stages.get(item.stage)
     limit = stage.attempts_max if stage is not None else 0
     if retry_in_us is None or item.attempt >= limit:
         return rollback.turn(item, failure, moment)
@@ -145,7 +145,7 @@ def lost(item: Item, retry_in_us: int, moment: Moment) -> Events:
         return rollback.not_undone(item, LOST, retry_in_us, moment)
     if item.back:
         return _aborted(item, LOST, moment)
-    stage = moment.plan.stage(item.stage)
+    stage = moment.plan.stages.get(item.stage)
     if stage is None or (
         stage.after_crash == "retry" and item.attempt < stage.attempts_max
     ):

@@ -1,8 +1,7 @@
 """Who may start next: an index over the open items, kept by their changes."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 from .attempts import wanted
 from .item import ENDS, Item, Place
@@ -65,21 +64,16 @@ class Board:
         """Return how many items wait for a stage and could start if it had room."""
         return sum(len(line) for line in self._waiting[stage].values())
 
-    def free(self, stage: str, leaving: str | None = None) -> bool:
+    def free(self, stage: str, leaving: str = "") -> bool:
         """Tell whether an attempt of `stage` may start, once one at `leaving` is over."""
-        gone = leaving is not None
         return (
-            self._total - gone < self._running_max
+            self._total - bool(leaving) < self._running_max
             and self._running[stage] - (leaving == stage) < self._room[stage]
             and not self.paused
             and stage in self.manned
             and stage not in self.held
             and stage not in self.blocked
         )
-
-    def after(self, leaving: str) -> Callable[[str], bool]:
-        """Return `free` as it is once the running attempt at `leaving` is over."""
-        return partial(self.free, leaving=leaving)
 
     def changed(self, stream: str, before: Item | None, after: Item | None) -> None:
         """Take note that an item was opened, has changed or has ended."""

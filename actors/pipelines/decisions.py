@@ -73,7 +73,7 @@ class ItemDecisions(StreamOwner[Item]):
         ctx: OwnerContext,
     ) -> OwnerDecision:
         """Decide by the class of the command."""
-        decide = DECISIONS.get(type(command))
+        decide = DECISIONS.get(command.__class__)
         if decide is None:
             raise UnhandledMessageError(ctx.self.path, command)
         return decide(self, states, command, ctx)
@@ -88,8 +88,8 @@ class ItemDecisions(StreamOwner[Item]):
             return OwnerDecision(reply=submitted(known or stream, is_new=False))
         if board.is_full:
             raise PipelineFullError(self.pipeline.name, self.pipeline.in_flight_max)
-        first = board.plan.stages[0].name
-        starts = command.due_us <= ctx.now_us and board.free(first)
+        first = board.plan.following(())
+        starts = command.due_us <= ctx.at_us and board.free(first)
         event = ItemSubmitted(
             pipeline=self.pipeline.name,
             key=command.key,
@@ -113,7 +113,7 @@ class ItemDecisions(StreamOwner[Item]):
         if item is None:
             return NOTHING
         board = self.board
-        moment = Moment(board.plan, ctx.now_us, board.after(item.stage))
+        moment = Moment(board.plan, ctx.at_us, board.free, item.stage)
         return self.decided(item, JUDGES[type(outcome)](item, outcome, moment), moment)
 
     def lost(
@@ -130,7 +130,7 @@ class ItemDecisions(StreamOwner[Item]):
         ):
             return NOTHING
         wait_us = round(ctx.random.random() * self.pipeline.spread_s * 1e6)
-        moment = Moment(self.board.plan, ctx.now_us, self.board.after(item.stage))
+        moment = Moment(self.board.plan, ctx.at_us, self.board.free, item.stage)
         return self.decided(item, attempts.lost(item, wait_us, moment), moment)
 
     def start(
@@ -144,7 +144,7 @@ class ItemDecisions(StreamOwner[Item]):
         stage = attempts.wanted(item, board.plan)
         if stage and not board.free(stage):
             return NOTHING
-        moment = Moment(board.plan, ctx.now_us, board.free)
+        moment = Moment(board.plan, ctx.at_us, board.free)
         return self.decided(item, attempts.start(item, moment), moment)
 
     def wish(
@@ -157,7 +157,7 @@ class ItemDecisions(StreamOwner[Item]):
         item = states.get(self.prefix + wish.item)
         if item is None or item.place == "dead_lettered":
             raise ItemNotOpenError(wish.item)
-        moment = Moment(self.board.plan, ctx.now_us, self.board.free)
+        moment = Moment(self.board.plan, ctx.at_us, self.board.free)
         return self.decided(item, WISHES[type(wish)](item, wish, moment), moment)
 
     def checked(
@@ -167,7 +167,7 @@ class ItemDecisions(StreamOwner[Item]):
         item = states.get(answer.stream)
         if item is None:
             return NOTHING
-        moment = Moment(self.board.plan, ctx.now_us, self.board.free)
+        moment = Moment(self.board.plan, ctx.at_us, self.board.free)
         decide = wishes.give_room if answer.room else wishes.refuse_room
         return self.decided(item, decide(item, moment), moment)
 
@@ -176,7 +176,7 @@ class ItemDecisions(StreamOwner[Item]):
         asked = command.take_back
         edited = msgspec.UNSET if asked.payload is None else asked.payload
         event = Redriven(entry=asked.entry, payload=edited)
-        returned = Returned(at_us=ctx.now_us)
+        returned = Returned(at_us=ctx.at_us)
         return OwnerDecision(
             (
                 Write(asked.item, (event,), command.item_version),

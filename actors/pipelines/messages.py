@@ -24,10 +24,10 @@ class Outcome(Message):
     """In which of the item's lives it began."""
 
 
-class StageSucceeded(Outcome, kw_only=True):
+class StageSucceeded(Outcome):
     """The attempt succeeded."""
 
-    result: msgspec.Raw
+    result: msgspec.Raw = NOTHING
     took_us: int = 0
 
 

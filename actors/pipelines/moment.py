@@ -16,8 +16,14 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
     plan: Plan
     now_us: int
-    free: Callable[[str], bool]
-    """Tells whether one more attempt of a stage may start now."""
+    room: Callable[[str, str], bool]
+    """Tells whether an attempt of a stage may start once one at another is over."""
+    leaving: str = ""
+    """The stage of which an attempt is over with this decision; empty: of none."""
+
+    def free(self, stage: str) -> bool:
+        """Tell whether one more attempt of a stage may start now."""
+        return self.room(stage, self.leaving)
 
 
 def after(item: Item, *events: Event) -> Item:

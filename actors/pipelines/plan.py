@@ -18,35 +18,38 @@ class StagePlan(msgspec.Struct, frozen=True):
     """What becomes of an attempt whose outcome a crash swallowed."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan:
     """The stages of a pipeline in order, and where its failures go."""
 
-    pipeline: str
-    stages: tuple[StagePlan, ...]
-    entries: str = ""
-    """How the streams of its dead letters begin; empty: it has no queue."""
-    asks_for_room: bool = False
-    """Whether the queue refuses when full, so that it must be asked beforehand."""
-    put_offs_max: int = 10_000
-
-    def stage(self, name: str) -> StagePlan | None:
-        """Return the stage called `name`; None: there is none now."""
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        return None
+    def __init__(
+        self,
+        pipeline: str,
+        stages: tuple[StagePlan, ...],
+        *,
+        entries: str = "",
+        asks_for_room: bool = False,
+        put_offs_max: int = 10_000,
+    ) -> None:
+        self.pipeline = pipeline
+        self.stages = {stage.name: stage for stage in stages}
+        """By name, in order; a stage that an item is at may not be declared now."""
+        self.entries = entries
+        """How the streams of its dead letters begin; empty: it has no queue."""
+        self.asks_for_room = asks_for_room
+        """Whether the queue refuses when full, so that it must be asked beforehand."""
+        self.put_offs_max = put_offs_max
 
     def following(self, done: Container[str], just: str = "") -> str:
         """Return the first stage not `done` (nor `just` done); empty: none is left."""
-        for stage in self.stages:
-            if stage.name not in done and stage.name != just:
-                return stage.name
+        for name in self.stages:
+            if name not in done and name != just:
+                return name
         return ""
 
     def undoes(self, begun: tuple[str, ...]) -> str:
         """Return the last stage begun that can be undone; empty: none is left."""
         for name in reversed(begun):
-            stage = self.stage(name)
+            stage = self.stages.get(name)
             if stage is not None and stage.compensates:
                 return name
         return ""

@@ -79,7 +79,7 @@ def not_undone(
     took_us: int = 0,
 ) -> Events:
     """Try to undo the stage again, or stand still when there is no use in it."""
-    stage = moment.plan.stage(item.stage)
+    stage = moment.plan.stages.get(item.stage)
     limit = stage.undo_attempts_max if stage is not None else 0
     if retry_in_us is None or item.attempt >= limit:
         return (Stuck(stage=item.stage, attempt=item.attempt, failure=failure),)

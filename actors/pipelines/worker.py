@@ -1,13 +1,12 @@
 """The worker of a stage: runs its attempts side by side and reports their ends."""
 
 from asyncio import CancelledError
-from collections.abc import Awaitable
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from ...events.pipelines import Failure
+from ...events.pipelines import NOTHING, Failure
 from ..retries import GiveUp, PutOff
 from ..runtime import Actor, Message, Running, handles
 from .crew import Crew
@@ -34,36 +33,29 @@ RESULT_BYTES_MAX = 1_000_000
 
 encode = msgspec.json.encode
 Why = Literal["", "timeout", "aborted"]
+About = tuple[str, str, int, bool, int]
+"""Stream, stage, attempt, whether it undoes, and in which life of the item."""
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """An attempt under way: what it is about, and why it is being stopped."""
 
-    __slots__ = (
-        "about",
-        "is_over",
-        "percent",
-        "reported_s",
-        "run",
-        "running",
-        "since_s",
-        "why",
-    )
+    run: RunAttempt
+    since_s: float
+    running: Running | None = None
+    why: Why = ""
+    """Why it is being stopped; empty: it is not."""
+    is_over: bool = False
+    """Whether it has failed, and that is to be judged in a turn of its own."""
+    reported_s: float = float("-inf")
+    percent: int = 0
+    """Progress that is not reported yet; 0: none."""
 
-    def __init__(self, run: RunAttempt, since_s: float) -> None:
-        self.run = run
-        item = run.item
-        self.about = (item.stream, run.stage, run.attempt, run.undoing, item.redrives)
+    @property
+    def about(self) -> About:
         """What a report begins with."""
-        self.since_s = since_s
-        self.running: Running | None = None
-        self.why: Why = ""
-        """Why it is being stopped; empty: it is not."""
-        self.is_over = False
-        """Whether it has failed, and that is to be judged in a turn of its own."""
-        self.reported_s = float("-inf")
-        self.percent = 0
-        """Progress that is not reported yet; 0: none."""
+        run, item = self.run, self.run.item
+        return item.stream, run.stage, run.attempt, run.undoing, item.redrives
 
 
 class AttemptRaised(Message):
@@ -102,6 +94,7 @@ class StageWorker(Actor):
     async def starting(self) -> None:
         """Tell the pipeline that whatever ran here before is lost."""
         stage = self._stage.name
+        self._now_s = self.ctx.system.clock.now_s
         self._generation = self._crew.hire(stage, self.ctx.self)
         self._report(WorkerStarted(stage, self._generation))
 
@@ -111,7 +104,7 @@ class StageWorker(Actor):
         if run.generation != self._generation:
             return
         stream = run.item.stream
-        attempt = Attempt(run, self.ctx.now_s)
+        attempt = Attempt(run, self._now_s())
         self._attempts[stream] = attempt
         running = self.ctx.run(
             self._make(attempt),
@@ -145,7 +138,7 @@ class StageWorker(Actor):
     def sweep(self, _: Sweep) -> None:
         """Stop what takes longer than the stage allows."""
         self._sweeps = False
-        late_s = self.ctx.now_s - self._stage.timeout_s
+        late_s = self._now_s() - self._stage.timeout_s
         for attempt in tuple(self._attempts.values()):
             if attempt.since_s <= late_s:
                 self._stop(attempt, "timeout")
@@ -160,39 +153,12 @@ class StageWorker(Actor):
 
     async def _make(self, attempt: Attempt) -> None:
         """Call the stage's function and report its success, or why it was stopped."""
-        has_ended = False
-        try:
-            data = encode(await self._call(attempt))
-            if len(data) > RESULT_BYTES_MAX:
-                stage = self._stage.name
-                raise ResultTooLargeError(stage, len(data), RESULT_BYTES_MAX)
-            has_ended = True
-        finally:
-            if not has_ended:
-                attempt.is_over = True
-                if attempt.why:
-                    self._stopped(attempt)
-        stream, stage_name, number, undoing, redrives = attempt.about
-        del self._attempts[stream]
-        self._crew.pipeline.tell(
-            StageSucceeded(
-                stream,
-                stage_name,
-                number,
-                undoing,
-                redrives,
-                result=msgspec.Raw(data),
-                took_us=round((self.ctx.now_s - attempt.since_s) * 1e6),
-            ),
-        )
-
-    def _call(self, attempt: Attempt) -> Awaitable[Any]:
-        """Call the function, behind its breaker if it has one."""
         stage, run, item = self._stage, attempt.run, attempt.run.item
+        stream = item.stream
         work = Work(
             pipeline=item.pipeline,
-            item=item.id,
-            stream=item.stream,
+            item=stream.rpartition("/")[2],
+            stream=stream,
             stage=run.stage,
             attempt=run.attempt,
             key=item.key,
@@ -204,9 +170,38 @@ class StageWorker(Actor):
         function = stage.compensate if run.undoing else stage.function
         if function is None:  # it was taken out while the item waited for it
             function = _undo_nothing
-        if self._breaker is None:
-            return function(work)
-        return self._breaker.call(self._timed, attempt, function, work)
+        breaker = self._breaker
+        has_ended = False
+        try:
+            if breaker is None:
+                result = await function(work)
+            else:  # which the attempt has to pass
+                result = await breaker.call(self._timed, attempt, function, work)
+            raw = NOTHING if result is None else self._encoded(result)
+            has_ended = True
+        finally:
+            if not has_ended:
+                attempt.is_over = True
+                if attempt.why:
+                    self._stopped(attempt)
+        del self._attempts[stream]
+        self._crew.pipeline.tell(
+            StageSucceeded(
+                stream,
+                run.stage,
+                run.attempt,
+                run.undoing,
+                item.redrives,
+                raw,
+                self._took_us(attempt),
+            ),
+        )
+
+    def _encoded(self, result: object) -> msgspec.Raw:
+        data = encode(result)
+        if len(data) > RESULT_BYTES_MAX:
+            raise ResultTooLargeError(self._stage.name, len(data), RESULT_BYTES_MAX)
+        return msgspec.Raw(data)
 
     async def _timed(
         self,
@@ -276,7 +271,7 @@ class StageWorker(Actor):
         self._crew.pipeline.tell(message)
 
     def _took_us(self, attempt: Attempt) -> int:
-        return round((self.ctx.now_s - attempt.since_s) * 1e6)
+        return round((self._now_s() - attempt.since_s) * 1e6)
 
     def _too_long(self) -> AttemptTimeoutError:
         return AttemptTimeoutError(self._stage.name, self._stage.timeout_s)
@@ -288,7 +283,7 @@ class StageWorker(Actor):
         for attempt in self._attempts.values():
             if not (attempt.why or attempt.is_over):
                 due_s = attempt.since_s + self._stage.timeout_s
-                after_s = max(0.0, due_s - self.ctx.now_s)
+                after_s = max(0.0, due_s - self._now_s())
                 self.ctx.timers.once("sweep", after_s, Sweep())
                 self._sweeps = True
                 return
@@ -297,7 +292,7 @@ class StageWorker(Actor):
         """Report progress, or keep it until a second after the last report."""
         if not 0 < percent <= 100 or attempt.why:
             return
-        wait_s = attempt.reported_s + PROGRESS_S - self.ctx.now_s
+        wait_s = attempt.reported_s + PROGRESS_S - self._now_s()
         if wait_s <= 0:
             self._report_progress(attempt, percent)
             return
@@ -308,7 +303,7 @@ class StageWorker(Actor):
 
     def _report_progress(self, attempt: Attempt, percent: int) -> None:
         attempt.percent = 0
-        attempt.reported_s = self.ctx.now_s
+        attempt.reported_s = self._now_s()
         self._report(ItemProgressed(*attempt.about, percent=percent))
 
 

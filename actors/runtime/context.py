@@ -62,12 +62,14 @@ class Later:
 class ActorContext:
     """An actor's view of the runtime; it has one from `starting` on."""
 
-    __slots__ = ("_owed", "cell", "system")
+    __slots__ = ("_owed", "at_us", "cell", "system")
 
     def __init__(self, cell: "Cell", system: "ActorSystem") -> None:
         self.cell = cell
         """The runtime's side of this actor; not for actors."""
         self.system = system
+        self.at_us = 0
+        """When the present or last decision was made: what its events say."""
         self._owed: list[Later] | None = None
 
     @property
@@ -143,8 +145,13 @@ class ActorContext:
         without `failed` an error fails the actor. It is cancelled when the actor
         stops or restarts.
         """
-        running = Running(self.cell, then, failed)
-        running.start(work)
+        cell = self.cell
+        pump = cell.pump
+        running = Running(cell, then, failed, pump.origin)
+        if cell.works is None:
+            cell.works = {}
+        cell.works[running] = None
+        running.worker = pump.steps.begin(work, running, None)
         return running
 
     def later(self) -> Later:

@@ -12,7 +12,7 @@ from .handlers import handlers_of
 from .journal import Journal
 from .messages import Message
 from .outbox import Entry
-from .recovery import evolved, recovered
+from .recovery import folded, recovered
 
 if TYPE_CHECKING:
     from .context import ActorContext
@@ -90,6 +90,7 @@ class EventSourcedJournal(Journal, Generic[S]):
     def __init__(self, actor: EventSourced[S]) -> None:
         super().__init__(
             actor.ctx,
+            self._react_to,
             pipelined=actor.pipelined,
             undurable_max=actor.undurable_max,
         )
@@ -114,8 +115,10 @@ class EventSourcedJournal(Journal, Generic[S]):
 
     def command(self, message: Message) -> None:
         """Decide about `message` on the tentative state."""
+        context = self._context
+        context.at_us = self._now_us()
         try:
-            decision = self._actor.decide(self.state, message, self._context)
+            decision = self._actor.decide(self.state, message, context)
         except CommandRejectedError as error:
             self.refuse(message, error)
             return
@@ -126,36 +129,31 @@ class EventSourcedJournal(Journal, Generic[S]):
         before, version = self.state, self.version
         append = StreamAppend(self._stream, version, events)
         self._apply(append)
-
-        def undo() -> None:
-            self.state, self.version = before, version
-
-        count = len(events)
         entry = self.submit(
             message,
+            decision,
             (append,),
-            count,
-            decision.reply,
-            decision.keys,
-            undo,
+            ((self._stream, before, version),),
+            len(events),
         )
         every = self._actor.snapshot_every
         if every is not None and self.version // every > version // every:
             entry.snapshot = self.state
 
     def _apply(self, append: StreamAppend) -> None:
-        state, version, fold = self.state, append.expected, self._fold
-        for event in append.events:
-            version += 1
-            state = evolved(fold, self._stream, state, event, version)
+        events, version = append.events, append.expected
+        self.state = folded(self._fold, self._stream, self.state, events, version)
+        self.version = version + len(events)
+
+    def _react_to(self, stream: str, event: Event, context: "ActorContext") -> None:
+        assert stream == self._stream
+        self._actor.react(event, context)
+
+    def _put_back(self, stream: str, state: S, version: int) -> None:
+        assert stream == self._stream
         self.state, self.version = state, version
 
-    def _react(self, stream: str, event: Event) -> None:  # noqa: ARG002 - it has one
-        self._actor.react(event, self._context)
-
-    def _durable(self, entry: Entry, appended: Appended) -> None:
-        if entry.snapshot is None:
-            return
+    def _ended(self, entry: Entry, appended: Appended) -> None:
         append = entry.appends[0]
         count = len(append.events)
         self._log.save_snapshot(

@@ -15,13 +15,12 @@ and rebuilt as soon as the log is back.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ...events import Event
 from ...events.log import (
     Appended,
     EventLog,
-    IdempotencyKey,
     Incarnation,
     KeyTakenError,
     LogError,
@@ -32,10 +31,7 @@ from .cell import Cell
 from .mailbox import Item, refuse
 from .messages import Message
 from .origin import NOWHERE, Origin, log_context
-from .outbox import Entry, Outbox
-
-if TYPE_CHECKING:
-    from .context import ActorContext
+from .outbox import NO_EVENTS, Decided, Entry, Known, Outbox
 
 SETTLED_MAX: Final = 16
 """Decisions whose effects happen in one turn of an actor."""
@@ -49,18 +45,21 @@ class Journal(ABC):
         "_context",
         "_incarnation",
         "_log",
+        "_now_us",
         "_outbox",
         "_paused",
+        "_react",
         "_revoked",
-        "_signalled",
         "_undurable",
         "_undurable_max",
         "_unwinding",
+        "signalled",
     )
 
     def __init__(
         self,
-        context: "ActorContext",
+        context: Any,
+        react: Callable[[str, Event, Any], None],
         *,
         pipelined: bool,
         undurable_max: int,
@@ -68,12 +67,16 @@ class Journal(ABC):
         system = context.system
         self._cell: Cell = context.cell
         self._context = context
+        self._react = react
+        """Does what a durable event brings about."""
+        self._now_us = self._cell.pump.clock.now_us
         self._log: EventLog = system.needed_log(self._cell.path)
         self._undurable_max = max(1, undurable_max) if pipelined else 1
         self._incarnation = Incarnation()
         self._outbox = Outbox()
         self._undurable = 0
-        self._signalled = False
+        self.signalled = False
+        """Whether a turn is due in which all known outcomes are worked off."""
         self._paused = False
         self._unwinding = False
         self._revoked: BaseException | None = None
@@ -93,16 +96,16 @@ class Journal(ABC):
         """Decide about `message`; its answer is given later."""
 
     @abstractmethod
-    def _react(self, stream: str, event: Event) -> None:
-        """Do what a durable event brings about."""
-
-    @abstractmethod
-    def _durable(self, entry: Entry, appended: Appended) -> None:
-        """Keep snapshots and forget closed streams, once all reactions have run."""
+    def _ended(self, entry: Entry, appended: Appended) -> None:
+        """Keep a snapshot or forget closed streams, once all reactions have run."""
 
     @abstractmethod
     def _apply(self, append: StreamAppend) -> None:
-        """Fold events into the tentative state, as after `undo`."""
+        """Fold events into the tentative state."""
+
+    @abstractmethod
+    def _put_back(self, stream: str, state: Any, version: int) -> None:
+        """Return a stream to what it was before a decision."""
 
     # Coming up and going down
 
@@ -126,11 +129,7 @@ class Journal(ABC):
             raise self._revoked
 
     async def drain(self) -> None:
-        """Wait until all that was decided is durable and has had its effects."""
-        await self._outbox.emptied(self._cell.pump.loop)
-
-    async def close(self) -> None:
-        """Wait until the fate of every append is known."""
+        """Wait until all that was decided is durable, with its effects, or lost."""
         await self._outbox.emptied(self._cell.pump.loop)
 
     def abandon(self) -> None:
@@ -169,6 +168,7 @@ class Journal(ABC):
         """End this life: queued appends are refused, nobody reacts any more."""
         if self._revoked is None:
             self._revoked = error
+            self.signalled = False
             self._context.system.journals.pop(self, None)
             self._incarnation.revoked = True
             self._outbox.wind_up(error)
@@ -182,41 +182,42 @@ class Journal(ABC):
             cell.answer(answer, command)
             return
         reply, cell.reply = cell.reply, None
-        self._outbox.entries.append(Entry(self, command, reply, cell.origin, answer))
+        entry = Entry(self, command, reply, cell.origin, answer, outcome=NO_EVENTS)
+        self._outbox.entries.append(entry)
 
     def refuse(self, command: Message, error: Exception) -> None:
         """Refuse a command, after the decisions before it are durable."""
         cell = self._cell
         reply, cell.reply = cell.reply, None
         if self._outbox.entries:
-            entry = Entry(self, command, reply, cell.origin)
+            entry = Entry(self, command, reply, cell.origin, outcome=NO_EVENTS)
             entry.refusal = error
             self._outbox.entries.append(entry)
         else:
             refuse(reply, error)
 
-    def submit(  # noqa: PLR0913, PLR0917 - a hot path
+    def submit(
         self,
         command: Message,
+        decision: Decided,
         appends: Sequence[StreamAppend],
+        before: Sequence[Known],
         events: int,
-        answer: Any,
-        keys: Sequence[IdempotencyKey],
-        undo: Callable[[], None],
     ) -> Entry:
         """Send a decision to the log and hold its answer back."""
         cell = self._cell
         origin = cell.origin
         reply, cell.reply = cell.reply, None
-        entry = Entry(self, command, reply, origin, answer, appends, events, undo)
+        answer = decision.reply
+        entry = Entry(self, command, reply, origin, answer, appends, events, before)
         self._outbox.entries.append(entry)
         self._undurable += events
         log = self._log
         log.submit(
             appends,
-            log_context(origin, cell.pump.clock.now_us()),
+            log_context(origin, self._context.at_us),
             entry.done,
-            keys=keys,
+            keys=decision.keys,
             incarnation=self._incarnation,
         )
         if self._undurable >= self._undurable_max or log.congested:
@@ -241,13 +242,13 @@ class Journal(ABC):
         """Note that an entry's outcome is known; its effects are for a turn."""
         if self._revoked is not None:
             self._outbox.wind_up(self._revoked)
-        elif not self._signalled:
-            self._signalled = True
+        else:
+            self.signalled = True
             self._cell.signal(self.settle)
 
     def settle(self) -> None:
         """Give answers and react, in order, as far as events are durable."""
-        self._signalled = False
+        self.signalled = False
         outbox = self._outbox.entries
         left = SETTLED_MAX
         while outbox and self._revoked is None:
@@ -261,7 +262,10 @@ class Journal(ABC):
             left -= 1
             if isinstance(outcome, Appended):
                 outbox.popleft()
-                self._settle(entry, outcome)
+                if entry.reply is not None:
+                    entry.say()
+                if entry.events:
+                    self._settle(entry, outcome)
             elif not self._handle(outcome):
                 break
         self._outbox.taken()
@@ -271,14 +275,12 @@ class Journal(ABC):
                 self._cell.release()
 
     def _settle(self, entry: Entry, appended: Appended) -> None:
-        """Answer, then react to each event of one decision."""
+        """React to each event of one decision."""
         self._undurable -= entry.events
-        entry.say()
-        if not entry.events:
-            return
         pump = self._cell.pump
         pump.current = self._cell
         origin = entry.origin or NOWHERE
+        react, context = self._react, self._context
         try:
             for append in entry.appends:
                 stream, version = append.stream, append.expected
@@ -291,10 +293,11 @@ class Journal(ABC):
                         (stream, version),
                         origin.deadline_s,
                     )
-                    self._react(stream, event)
+                    react(stream, event, context)
         finally:
             pump.current = pump.origin = None
-        self._durable(entry, appended)
+        if entry.closes or entry.snapshot is not None:
+            self._ended(entry, appended)
 
     def _handle(self, error: LogError) -> bool:
         """Deal with an append that came to nothing; tell whether to go on."""
@@ -322,8 +325,8 @@ class Journal(ABC):
         entries = list(outbox)
         outbox.clear()
         for entry in reversed(entries):
-            if entry.undo is not None:
-                entry.undo()
+            for known in reversed(entry.before):
+                self._put_back(*known)
         again: list[Item] = []
         for entry in entries:
             outcome = entry.outcome

@@ -117,7 +117,7 @@ def _up(cell: Cell) -> None:
 
 async def _recover(journal: Journal, before: Journal | None) -> None:
     if before is not None:
-        await before.close()  # what was written of the last life is to be read
+        await before.drain()  # what was written of the last life is to be read
     await journal.recover()
 
 
@@ -250,7 +250,7 @@ async def _go_down(
             )
     _clear(cell, error, for_good=for_good)
     if journal is not None and for_good:
-        await limited(cell, journal.close(), cell.spec.shutdown_s)
+        await limited(cell, journal.drain(), cell.spec.shutdown_s)
         journal.abandon()
 
 

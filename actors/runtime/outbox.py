@@ -2,13 +2,15 @@
 
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
 import structlog
 
 from ...events.log import (
     Appended,
+    IdempotencyKey,
     KeyTakenError,
     LogError,
     LogUnavailableError,
@@ -28,53 +30,53 @@ NO_EVENTS: Final = Appended(0, 0)
 """The outcome of a decision without events: it only waits for those before it."""
 
 
-class Entry:
-    """One decision: its events on their way to the disk, and the answer held back."""
+class Decided(Protocol):
+    """What a journal wants to know of a decision besides its events."""
 
-    __slots__ = (
-        "_journal",
-        "answer",
-        "appends",
-        "command",
-        "events",
-        "origin",
-        "outcome",
-        "refusal",
-        "reply",
-        "snapshot",
-        "undo",
-    )
+    @property
+    def reply(self) -> Any:
+        """The answer to the command."""
+        ...
 
-    def __init__(  # noqa: PLR0913, PLR0917 - all that a decision is; a hot path
-        self,
-        journal: "Journal",
-        command: Message,
-        reply: Reply | None,
-        origin: Origin | None,
-        answer: Any = None,
-        appends: Sequence[StreamAppend] = (),
-        events: int = 0,
-        undo: Callable[[], None] | None = None,
-    ) -> None:
-        self._journal = journal
-        self.command = command
-        self.reply = reply
-        self.origin = origin
-        self.answer = answer
-        self.refusal: Exception | None = None
-        """The answer is this error instead."""
-        self.appends = appends
-        self.events = events
-        self.snapshot: Any = None
-        """The state after it, where a snapshot is due."""
-        self.undo = undo
-        """Takes the tentative change of state back."""
-        self.outcome: Appended | LogError | None = None if events else NO_EVENTS
+    @property
+    def keys(self) -> Sequence[IdempotencyKey]:
+        """The idempotency keys that it uses."""
+        ...
+
+
+Known = tuple[str, Any, int]
+"""A stream with its state (None: not here) and version."""
+
+
+class Entry(msgspec.Struct, eq=False, gc=False):
+    """One decision: its events on their way to the disk, and the answer held back.
+
+    It refers to the journal that holds it, but never longer than until its outcome
+    is worked off, so the garbage collector need not look at it.
+    """
+
+    journal: "Journal"
+    command: Message
+    reply: Reply | None
+    origin: Origin | None
+    answer: Any = None
+    appends: Sequence[StreamAppend] = ()
+    events: int = 0
+    before: Sequence[Known] = ()
+    """What its streams were before, by which it can be taken back."""
+    outcome: Appended | LogError | None = None
+    closes: bool = False
+    """Whether it ends a stream."""
+    snapshot: Any = None
+    """The state after it, where a snapshot is due."""
+    refusal: Exception | None = None
+    """The answer is this error instead."""
 
     def done(self, outcome: Appended | LogError) -> None:
         """Take the outcome: the log's call, on the loop."""
         self.outcome = outcome
-        self._journal.arrived()
+        if not self.journal.signalled:
+            self.journal.arrived()
 
     def say(self) -> None:
         """Give the answer."""
@@ -84,7 +86,7 @@ class Entry:
         if self.refusal is not None:
             refuse(reply, self.refusal)
         elif reply.done():
-            self._journal.late(self.command)
+            self.journal.late(self.command)
         else:
             reply.set_result(self.answer)
 

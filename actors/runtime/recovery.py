@@ -1,5 +1,6 @@
 """Reading a stream back, with the checks an actor needs before it trusts it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -44,6 +45,7 @@ async def recovered(
     last: type[Event] | None = None
     while True:
         page = await log.read_stream(stream, after=version, until=version + PAGE)
+        before, events = version, list[Event]()
         for recorded in page:
             version += 1
             if recorded.version != version:
@@ -61,18 +63,33 @@ async def recovered(
                     event.tag,
                     event.version,
                 )
-            state = evolved(fold, stream, state, event, version)
+            events.append(event)
             last = type(event)
+        state = folded(fold, stream, state, events, before)
         if len(page) < PAGE:
             return state, Recovered(version, last)
 
 
-def evolved(fold: Fold[S], stream: str, state: S, event: Event, version: int) -> S:
-    """Return the next state. Raises `EvolveError` naming the event."""
+def folded(
+    fold: Fold[S],
+    stream: str,
+    state: S,
+    events: Sequence[Event],
+    version: int,
+) -> S:
+    """Return the state after `events` that come after `version`.
+
+    Raises `EvolveError` naming the event.
+    """
+    evolve, at = fold.evolve, version
     try:
-        return fold.evolve(state, event)
+        for event in events:
+            at += 1
+            state = evolve(state, event)
     except Exception as error:
-        raise EvolveError(stream, version, type(event).tag, error) from error
+        tag = events[at - version - 1].tag
+        raise EvolveError(stream, at, tag, error) from error
+    return state
 
 
 async def _from_snapshot(

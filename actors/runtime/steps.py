@@ -271,10 +271,8 @@ class Steps:
         try:
             first = context.run(coro.send, None)
         except StopIteration as stop:
-            self._return(worker)
             result, failed = stop.value, None
         except (Exception, CancelledError) as error:  # noqa: BLE001 - the supervisor's
-            self._return(worker)
             result, failed = None, error
         else:
             worker.take(coro, context, first, owner, cell)
@@ -284,13 +282,11 @@ class Steps:
             pump.current, pump.origin = outer, outer_origin
             if caller is not None:
                 enter(loop, caller)
+        parked = worker.parked
+        if parked is not None and not parked.done():
+            self.idle.append(worker)  # or else the coroutine has cancelled it
         if failed is None:
             owner.settled(result)
         else:
             owner.crashed(failed)
         return None
-
-    def _return(self, worker: Worker) -> None:
-        """Put a worker back, unless the coroutine has cancelled it meanwhile."""
-        if worker.parked is not None and not worker.parked.done():
-            self.idle.append(worker)

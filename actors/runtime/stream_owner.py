@@ -1,7 +1,6 @@
 """The actor that owns many streams: a pipeline's items, a queue's dead letters."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -15,8 +14,8 @@ from .event_sourced import decide_command
 from .handlers import handlers_of
 from .journal import Journal
 from .messages import Message
-from .outbox import Entry
-from .recovery import evolved, recovered
+from .outbox import Entry, Known
+from .recovery import folded, recovered
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -86,19 +85,17 @@ class StreamOwner(Actor, Generic[S]):
     undurable_max: int = 5000
     """With so many events being written it takes no further commands."""
     journal: "StreamOwnerJournal[S]"
+    states: Mapping[str, S]
+    """The open streams with everything decided so far, durable or not."""
 
     def open_journal(self) -> "StreamOwnerJournal[S]":
         """Return the journal of this instance: the runtime's call."""
         context = OwnerContext(self.ctx.cell, self.ctx.system)
         self.ctx.cell.context = self.ctx = context
         self.journal = StreamOwnerJournal(self, context)
+        self.states = self.journal.states
         context.attach(self.journal)
         return self.journal
-
-    @property
-    def states(self) -> Mapping[str, S]:
-        """The open streams with everything decided so far, durable or not."""
-        return self.journal.states
 
     def version(self, stream: str) -> int:
         """Return the version of a stream of `states`, durable or not."""
@@ -132,9 +129,6 @@ class StreamOwner(Actor, Generic[S]):
 
 StreamOwner.handlers = handlers_of(StreamOwner, decide_command)
 
-Known = tuple[str, Any, int]
-"""A stream with its state (None: not here) and version."""
-
 
 class StreamOwnerJournal(Journal, Generic[S]):
     """The journal of an actor with many streams."""
@@ -146,6 +140,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
     def __init__(self, actor: StreamOwner[S], context: OwnerContext) -> None:
         super().__init__(
             context,
+            actor.react,
             pipelined=actor.pipelined,
             undurable_max=actor.undurable_max,
         )
@@ -177,9 +172,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if events and type(events[-1]).closes:
             self.release(stream)
             return
-        state = self._fold.initial(stream)
-        for version, event in enumerate(events, 1):
-            state = evolved(self._fold, stream, state, event, version)
+        state = folded(self._fold, stream, self._fold.initial(stream), events, 0)
         self._put(stream, state, len(events))
 
     def release(self, stream: str) -> None:
@@ -190,53 +183,44 @@ class StreamOwnerJournal(Journal, Generic[S]):
 
     def command(self, message: Message) -> None:
         """Decide about `message` on the tentative states."""
+        context = self._context
+        context.at_us = self._now_us()
         try:
-            decision = self._actor.decide(self.states, message, self._context)
+            decision = self._actor.decide(self.states, message, context)
         except CommandRejectedError as error:
             self.refuse(message, error)
             return
         writes = decision.writes
-        if len(writes) == 1 and writes[0].events:
-            self._submit_one(message, decision, writes[0])
+        if len(writes) != 1:
+            self._submit_all(message, decision)
             return
-        writes = tuple([write for write in writes if write.events])
-        if not writes:
+        write = writes[0]
+        stream, events = write.stream, write.events
+        if not events:
             self.answer(message, decision.reply)
             return
-        appends = tuple([self._append(write) for write in writes])
+        version = self.versions.get(stream, 0)
+        known = (stream, self.states.get(stream), version)
+        expected = write.expected
+        append = StreamAppend(stream, version if expected is None else expected, events)
+        self._apply(append)
+        entry = self.submit(message, decision, (append,), (known,), len(events))
+        entry.closes = events[-1].closes
+
+    def _submit_all(self, message: Message, decision: OwnerDecision) -> None:
+        """Submit a decision about several streams, or about none."""
+        appends = tuple([self._append(each) for each in decision.writes if each.events])
+        if not appends:
+            self.answer(message, decision.reply)
+            return
         before = [self._known(append.stream) for append in appends]
         assert len({known[0] for known in before}) == len(before), "a Write per stream"
         count = 0
         for append in appends:
             count += len(append.events)
             self._apply(append)
-
-        def undo() -> None:
-            for stream, state, version in reversed(before):
-                self._put_back(stream, state, version)
-
-        self.submit(message, appends, count, decision.reply, decision.keys, undo)
-
-    def _submit_one(
-        self,
-        message: Message,
-        decision: OwnerDecision,
-        write: Write,
-    ) -> None:
-        """Submit a decision about one stream: what nearly all are."""
-        stream, events = write.stream, write.events
-        before, version = self.states.get(stream), self.versions.get(stream, 0)
-        expected = version if write.expected is None else write.expected
-        append = StreamAppend(stream, expected, events)
-        self._apply(append)
-        self.submit(
-            message,
-            (append,),
-            len(events),
-            decision.reply,
-            decision.keys,
-            partial(self._put_back, stream, before, version),
-        )
+        entry = self.submit(message, decision, appends, before, count)
+        entry.closes = True  # some may; it is looked at once they are durable
 
     def _append(self, write: Write) -> StreamAppend:
         expected = write.expected
@@ -249,18 +233,14 @@ class StreamOwnerJournal(Journal, Generic[S]):
 
     def _apply(self, append: StreamAppend) -> None:
         """Fold events into the state of their stream, if it is of this actor's."""
-        stream, version = append.stream, append.expected
+        stream, events, version = append.stream, append.events, append.expected
         before = state = self.states.get(stream)
-        fold = self._fold
         if state is None:
             if version or not stream.startswith(self._prefix):
                 return
-            state = fold.initial(stream)
-        for event in append.events:
-            version += 1
-            state = evolved(fold, stream, state, event, version)
-        self.states[stream] = state
-        self.versions[stream] = version
+            state = self._fold.initial(stream)
+        self.states[stream] = state = folded(self._fold, stream, state, events, version)
+        self.versions[stream] = version + len(events)
         self._changed(stream, before, state)
 
     def _put(self, stream: str, state: S, version: int) -> None:
@@ -270,7 +250,6 @@ class StreamOwnerJournal(Journal, Generic[S]):
         self._changed(stream, before, state)
 
     def _put_back(self, stream: str, state: S | None, version: int) -> None:
-        """Return a stream to what it was before a decision, if it is still here."""
         if stream not in self.states:
             return
         if state is None:
@@ -278,13 +257,10 @@ class StreamOwnerJournal(Journal, Generic[S]):
         else:
             self._put(stream, state, version)
 
-    def _react(self, stream: str, event: Event) -> None:
-        self._actor.react(stream, event, self._context)
-
-    def _durable(self, entry: Entry, appended: Appended) -> None:  # noqa: ARG002
+    def _ended(self, entry: Entry, appended: Appended) -> None:  # noqa: ARG002
         for append in entry.appends:
             events = append.events
-            if type(events[-1]).closes:
+            if events[-1].closes:
                 version = append.expected + len(events)
                 if self.versions.get(append.stream) == version:
                     self.release(append.stream)

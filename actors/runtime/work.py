@@ -1,8 +1,10 @@
 """Work beside the mailbox, whose outcome comes back as a message."""
 
 from asyncio import CancelledError
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from .errors import HandlerCancelledError
 from .messages import Message
@@ -22,46 +24,30 @@ class Finished(Message):
     running: Any
 
 
-class Running:
+class Running(msgspec.Struct, eq=False):
     """Work that an actor has started; it is cancelled when the actor goes down."""
 
-    __slots__ = ("_cell", "_failed", "_then", "_worker", "message", "origin", "stale")
-
-    def __init__(
-        self,
-        cell: "Cell",
-        then: Then | None,
-        failed: Failed | None,
-    ) -> None:
-        self._cell = cell
-        self._then = then
-        self._failed = failed
-        self._worker: Worker | None = None
-        self.origin: Origin | None = cell.pump.origin
-        self.message: Callable[[], Message | None] | None = None
-        """Makes the message about the outcome; raises if the actor wanted none."""
-        self.stale = False
-        """Whether nobody wants to hear of it any more."""
-
-    def start(self, coro: Coroutine[Any, Any, Any]) -> None:
-        """Take the first step."""
-        cell = self._cell
-        if cell.works is None:
-            cell.works = {}
-        cell.works[self] = None
-        self._worker = cell.pump.steps.begin(coro, self, None)
+    cell: "Cell"
+    then: Then | None
+    failed: Failed | None
+    origin: "Origin | None"
+    worker: "Worker | None" = None
+    message: Callable[[], Message | None] | None = None
+    """Makes the message about the outcome; raises if the actor wanted none."""
+    stale: bool = False
+    """Whether nobody wants to hear of it any more."""
 
     def cancel(self) -> None:
         """Cancel the work and forget its outcome; harmless when it has ended."""
         self.stale = True
         self._forget()
-        worker, self._worker = self._worker, None
+        worker, self.worker = self.worker, None
         if worker is not None and worker.owner is self:
             worker.cancel()
 
     def settled(self, result: object) -> None:
         """Send the message about the result: the worker's call."""
-        then = self._then
+        then = self.then
         if then is not None:
             self._send(lambda: then(result))
         else:
@@ -73,8 +59,8 @@ class Running:
             return
         if not isinstance(error, Exception):
             assert isinstance(error, CancelledError)
-            error = HandlerCancelledError(f"work of {self._cell.path} was cancelled")
-        failed, cause = self._failed, error
+            error = HandlerCancelledError(f"work of {self.cell.path} was cancelled")
+        failed, cause = self.failed, error
 
         def outcome() -> Message:
             if failed is None:
@@ -91,11 +77,11 @@ class Running:
         return self.message()
 
     def _send(self, message: Callable[[], Message | None]) -> None:
-        self._worker = None
+        self.worker = None
         if not self.stale:
             self.message = message
-            self._cell.deliver((Finished(self), None, self.origin))
+            self.cell.deliver((Finished(self), None, self.origin))
 
     def _forget(self) -> None:
-        if self._cell.works is not None:
-            self._cell.works.pop(self, None)
+        if self.cell.works is not None:
+            self.cell.works.pop(self, None)

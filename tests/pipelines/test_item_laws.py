@@ -139,11 +139,11 @@ STEPS: list[Step] = [
 MOVES = st.lists(st.tuples(st.sampled_from(STEPS), st.booleans()), max_size=60)
 
 
-def room(_: str) -> bool:
+def room(_: str, __: str) -> bool:
     return True
 
 
-def no_room(_: str) -> bool:
+def no_room(_: str, __: str) -> bool:
     return False
 
 
@@ -234,7 +234,7 @@ def test_attempts_stay_within_the_limit_and_put_off_ones_are_not_used_up(  # noq
                 undoing.clear()
             case _:
                 pass
-        for each in plan.stages:
+        for each in plan.stages.values():
             assert used.get(each.name, 0) <= each.attempts_max
             assert undoing.get(each.name, 0) <= each.undo_attempts_max
 
@@ -270,7 +270,7 @@ def test_with_room_everywhere_a_done_item_has_the_results_of_all_stages(
 ) -> None:
     item, _ = live(plan, [(step, True) for step in steps])
     if item.place == "done":
-        assert set(item.results) >= {stage.name for stage in plan.stages}
+        assert set(item.results) >= set(plan.stages)
 
 
 def test_an_event_of_another_stream_is_a_broken_invariant() -> None:
@@ -289,7 +289,7 @@ def test_progress_never_goes_back_nor_over_a_hundred() -> None:
 
 def test_a_stage_that_is_no_longer_declared_is_passed_over() -> None:
     plan = Plan("letters", (StagePlan("read"), StagePlan("index")))
-    moment = Moment(plan, 0, lambda _: True)
+    moment = Moment(plan, 0, room)
     item = Item(
         STREAM,
         phase="waiting_to_retry",
@@ -304,7 +304,7 @@ def test_a_stage_that_is_no_longer_declared_is_passed_over() -> None:
 
 def test_a_lowered_limit_of_attempts_holds_for_items_that_wait_to_retry() -> None:
     plan = Plan("letters", (StagePlan("read", attempts_max=2),))
-    moment = Moment(plan, 0, lambda _: True)
+    moment = Moment(plan, 0, room)
     item = Item(STREAM, phase="waiting_to_retry", stage="read", attempt=2)
 
     events = attempts.start(item, moment)
@@ -313,7 +313,7 @@ def test_a_lowered_limit_of_attempts_holds_for_items_that_wait_to_retry() -> Non
 
 
 def test_an_item_without_stages_left_is_done() -> None:
-    moment = Moment(Plan("letters", ()), 0, lambda _: True)
+    moment = Moment(Plan("letters", ()), 0, room)
     events = attempts.start(Item(STREAM, phase="waiting"), moment)
 
     assert reduce(evolve, events, Item(STREAM)).place == "done"
@@ -321,9 +321,12 @@ def test_an_item_without_stages_left_is_done() -> None:
 
 def test_a_question_is_owed_only_once_all_is_undone() -> None:
     plan = Plan(
-        "letters", (StagePlan("read", compensates=True),), "x/", asks_for_room=True
+        "letters",
+        (StagePlan("read", compensates=True),),
+        entries="x/",
+        asks_for_room=True,
     )
-    moment = Moment(plan, 0, lambda _: False)
+    moment = Moment(plan, 0, no_room)
     item = Item(STREAM, back="failed", begun=("read",))
 
     assert not rollback.owes_question(item, moment)

@@ -32,7 +32,7 @@ def seen(reader: Reader) -> Overview:
 def declared(plan: Plan) -> Played:
     stages = tuple(
         pipelines.StageDeclared(stage.name, 1, 1, stage.attempts_max)
-        for stage in plan.stages
+        for stage in plan.stages.values()
     )
     event = pipelines.PipelineDeclared(stages=stages, in_flight_max=9)
     return "pipeline/letters", event
