@@ -13,6 +13,7 @@ from ...events import UnknownEvent, vocabulary
 from ...events.log import Recorded
 from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
+from ...projections import standard_folds
 from ..errors import UsageError
 from ..layout import found_log, open_log
 from ..options import Data, Json
@@ -108,7 +109,13 @@ def verify(
     path = found_log(data)
     anchors = [seal for text in anchor for seal in _anchors(text)]
     with output.progress("verified") as progress:
-        report = verify_log(path, vocabulary(), anchors=anchors, progress=progress)
+        report = verify_log(
+            path,
+            vocabulary(),
+            folds=standard_folds(),
+            anchors=anchors,
+            progress=progress,
+        )
     if as_json:
         output.value(report)
     for damage in report.damages:

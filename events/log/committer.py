@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
+from msgspec.structs import astuple
+
 from .api import Snapshot
+from .digest import snapshot_digest
 from .encoding import is_name
 from .errors import LogUnavailableError, OutcomeUnknownError
 from .group import Group, Head, KeyName, absent
@@ -35,12 +38,13 @@ _MOVE_STREAMS = InsertMany(_STREAMS, "(?,?,?,?,?,?)", _MOVE)
 """For new streams and those that stay as open as they were: it spares the index."""
 _TURN_STREAMS = InsertMany(_STREAMS, "(?,?,?,?,?,?)", f"{_MOVE}, open=excluded.open")
 _INSERT_KEYS = InsertMany(
-    "INSERT OR REPLACE INTO keys(scope, key, stream, expires)",
-    "(?,?,?,?)",
+    "INSERT OR REPLACE INTO keys(scope, key, stream, expires, digest)",
+    "(?,?,?,?,?)",
 )
 _INSERT_SNAPSHOTS = InsertMany(
-    "INSERT OR REPLACE INTO snapshots(stream, version, position, fold_version, state)",
-    "(?,?,?,?,?)",
+    "INSERT OR REPLACE INTO snapshots"
+    "(stream, version, position, fold_version, state, digest)",
+    "(?,?,?,?,?,?)",
 )
 _SELECT_HEADS = SelectMany(
     "SELECT stream, kind, version, position, digest, open FROM streams WHERE stream IN",
@@ -161,13 +165,8 @@ class Committer:
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         values: list[Any] = []
         for snapshot in snapshots:
-            values += (
-                snapshot.stream,
-                snapshot.version,
-                snapshot.position,
-                snapshot.fold_version,
-                snapshot.state,
-            )
+            row = astuple(snapshot)
+            values += (*row, snapshot_digest(*row))
         _INSERT_SNAPSHOTS.run(self._db, values)
         names = {snapshot.stream for snapshot in snapshots}
         self._db.executemany(

@@ -40,3 +40,22 @@ def chained(  # noqa: PLR0913, PLR0917 - all that an event's digest depends on
     place = _encode((position, stream, version, tag))
     data_digest = sha256(data).digest()
     return sha256(b"".join((previous, data_digest, place, header))).digest()
+
+
+def snapshot_digest(
+    stream: str,
+    version: int,
+    position: int,
+    fold_version: int,
+    state: bytes,
+) -> bytes:
+    """Return the digest of a snapshot, SHA-256 of its place and its state."""
+    return sha256(_encode((stream, version, position, fold_version)) + state).digest()
+
+
+def key_digest(scope: str, key: str, stream: str, expires_us: int | None) -> bytes:
+    """Return the digest of an idempotency key, the first 8 bytes of its SHA-256.
+
+    It is there to show damage; who could forge a row could forge any digest of it.
+    """
+    return sha256(_encode((scope, key, stream, expires_us))).digest()[:8]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .api import Appended, Context, Header, IdempotencyKey
-from .digest import FIRST, chained
+from .digest import FIRST, chained, key_digest
 from .document import CLOSING, SEAM, encode_header
 from .errors import (
     AppendRejectedError,
@@ -70,7 +70,7 @@ class Group:
         self.event_values: list[Any] = []
         """The events' rows, flat: document, position, stream, version, tag, ..."""
         self.key_values: list[Any] = []
-        """The keys' rows, flat: scope, key, stream, expires."""
+        """The keys' rows, flat: scope, key, stream, expires, digest."""
 
     def place(self, appends: Sequence[Pending]) -> list[Outcome]:
         """Take each append in, wholly, or refuse it; say what became of each.
@@ -152,7 +152,8 @@ class Group:
     def _take_keys(self, keys: Sequence[IdempotencyKey]) -> None:
         for key in keys:
             self._keys[key.scope, key.key] = key.stream
-            self.key_values += (key.scope, key.key, key.stream, key.expires_us)
+            row = (key.scope, key.key, key.stream, key.expires_us)
+            self.key_values += (*row, bytearray(key_digest(*row)))
 
     def _write(self, pending: Pending) -> None:
         heads, values, context = self._heads, self.event_values, pending.context

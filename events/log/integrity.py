@@ -23,8 +23,10 @@ Kind = Literal[
     "open",
     "orphan",
     "snapshot",
+    "key",
     "end",
     "seal",
+    "segment",
 ]
 """What is wrong, in a word.
 
@@ -32,8 +34,10 @@ Kind = Literal[
 another type; `version`, `prev`: the event does not follow the one before it in its
 stream; `document`: it is no header with data; `digest`: it was changed; `committed`:
 time went back; `head`, `open`: a stream's row does not fit its last event; `orphan`:
-no stream leads to the event; `snapshot`: it is of an event that is not there; `end`:
-the log ends elsewhere than it says; `seal`: the sealed events are not these.
+no stream leads to the event; `snapshot`: it was changed, is of an event that is not
+there, or is not what the events come to; `key`: an idempotency key was changed; `end`:
+the log ends elsewhere than it says; `seal`: the sealed events are not these; `segment`:
+a file of archived events is missing or not the one that was written.
 """
 
 
@@ -47,7 +51,7 @@ class Damage(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-class EventRow(msgspec.Struct, frozen=True, gc=False):
+class ChainedRow(msgspec.Struct, frozen=True, gc=False):
     """An event's row, and its predecessor's stream, version and digest."""
 
     position: int
@@ -64,14 +68,6 @@ class EventRow(msgspec.Struct, frozen=True, gc=False):
     """Whether the state is a blob, which only a recorder writes: it has no header."""
 
 
-EVENTS = """
-SELECT e.position, e.stream, e.version, e.tag, CAST(e.state AS BLOB), e.prev, e.digest,
-       p.stream, p.version, p.digest, typeof(e.state) = 'blob'
-FROM events e LEFT JOIN events p ON p.position = e.prev
-WHERE e.position > ? AND e.position <= ? ORDER BY e.position LIMIT ?
-"""
-"""Reads `EventRow`s."""
-
 _header = msgspec.json.Decoder(Header).decode
 
 
@@ -86,7 +82,7 @@ class EventCheck:
         self.position = 0
         self.committed = 0
 
-    def check(self, row: EventRow) -> Iterator[Damage]:
+    def check(self, row: ChainedRow) -> Iterator[Damage]:
         """Yield what is wrong with an event."""
         missing = self.position + 1
         self.position = row.position
@@ -103,7 +99,7 @@ class EventCheck:
         yield from self._check_chain(row)
         yield from self._check_document(row)
 
-    def _check_chain(self, row: EventRow) -> Iterator[Damage]:
+    def _check_chain(self, row: ChainedRow) -> Iterator[Damage]:
         if row.prev is None:
             if row.version != 1 and not (row.opaque and row.version == 0):
                 message = f"version {row.version} has no event before it"
@@ -117,7 +113,7 @@ class EventCheck:
             message = f"version {row.version} follows version {row.before_version}"
             yield self._damage("version", row, message)
 
-    def _check_document(self, row: EventRow) -> Iterator[Damage]:
+    def _check_document(self, row: ChainedRow) -> Iterator[Damage]:
         committed = self.committed
         header, data = b"", row.document
         try:
@@ -145,11 +141,11 @@ class EventCheck:
         self.committed = max(committed, self.committed)
 
     @staticmethod
-    def _damage(kind: Kind, row: EventRow, message: str) -> Damage:
+    def _damage(kind: Kind, row: ChainedRow, message: str) -> Damage:
         return Damage(kind, row.position, str(row.stream), message)
 
 
-def _typed(row: EventRow) -> bool:
+def _typed(row: ChainedRow) -> bool:
     return (
         isinstance(row.stream, str)
         and isinstance(row.version, int)

@@ -4,8 +4,21 @@ import os
 import sqlite3
 from pathlib import Path
 
+from .digest import FIRST
 from .errors import LogDamagedError, LogError, LogUnavailableError
+from .rows import Row, is_chained
 from .schema import connect_writer
+
+HEADS_MAX = 10_000
+"""So many open streams are looked at; the others when they are read."""
+
+_HEADS = """
+SELECT s.stream, s.version, s.digest, p.digest,
+       s.position, e.stream, e.version, e.tag, CAST(e.state AS BLOB), e.prev, e.digest,
+       typeof(e.state) = 'blob'
+FROM streams s LEFT JOIN events e ON e.position = s.position
+LEFT JOIN events p ON p.position = e.prev WHERE s.open LIMIT ?
+"""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -32,6 +45,7 @@ def open_for_writing(
     try:
         db.execute("BEGIN IMMEDIATE")  # nobody may move the WAL meanwhile
         _check(db, path, acknowledged or 0)
+        _check_heads(db, path)
         _write_again(path.with_name(f"{path.name}-wal"))
         db.execute("ROLLBACK")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -64,6 +78,20 @@ def _check(db: sqlite3.Connection, path: Path, acknowledged: int) -> None:
             f"{path} says that it ends before position {next_position}, but there "
             f"was a position {max(acknowledged, last)}: restore it from a backup",
         )
+
+
+def _check_heads(db: sqlite3.Connection, path: Path) -> None:
+    """Compare the last event of each open stream with its head and its digest."""
+    for row in db.execute(_HEADS, (HEADS_MAX,)).fetchall():
+        head, before, event = row[:3], row[3], Row(*row[4:])
+        found = event.stream, event.version, event.digest
+        previous = FIRST if event.prev is None else before
+        if head != found or not (previous is None or is_chained(previous, event)):
+            raise LogDamagedError(
+                f"{path}: the event at position {row[4]}, the last of the open stream "
+                f"{row[0]!r}, is not as it was written; verify the log and restore it "
+                "from a backup",
+            )
 
 
 def _write_again(path: Path) -> None:

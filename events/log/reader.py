@@ -1,49 +1,30 @@
 """Reads a log file without writing it, whoever else may be writing."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+import structlog
 
 from ..registry import Registry
 from .api import Recorded, Snapshot, StreamHead
-from .errors import (
-    LogDamagedError,
-)
-from .reading import open_file, translated
-from .rows import COLUMNS, EventRow, RowDecoder
-
-_EVENTS = f"""
-SELECT {COLUMNS} FROM events
-WHERE position > ? AND position <= ? ORDER BY position LIMIT ?
-"""  # noqa: S608 - a constant
-
-# The walk back through a stream. A pointer that does not point back is damage; the
-# walk ends there instead of running in circles.
-_STREAM = f"""
-WITH RECURSIVE chain(link) AS (
-    SELECT :start
-    UNION ALL
-    SELECT prev FROM chain CROSS JOIN events ON position = link
-    WHERE prev < position AND version > :after + 1
-)
-SELECT {COLUMNS} FROM chain CROSS JOIN events ON position = link
-WHERE version > :after AND version <= :until AND position <= :at
-"""  # noqa: S608 - a constant
-
-_ENTRY = """
-SELECT position FROM snapshots
-WHERE stream = :stream AND (version >= :until OR position >= :at)
-ORDER BY version LIMIT 1
-"""
+from .digest import FIRST, key_digest, snapshot_digest
+from .errors import LogDamagedError
+from .reading import open_file
+from .rows import Row, RowDecoder, is_chained
+from .schema import format_of
+from .stored import LAST, StoredEvents
 
 _HEADS = """
 SELECT stream, kind, version, position, open FROM streams
 WHERE stream >= :prefix AND substr(stream, 1, length(:prefix)) = :prefix
 """
 
-_LAST = 2**62
+_SNAPSHOTS_TRIED = 8
+"""So many snapshots are looked at before a stream is read without one."""
+
+_log = structlog.get_logger()
 
 
 class LogReader:
@@ -60,6 +41,10 @@ class LogReader:
         self.path = path
         self._decode = RowDecoder(registry)
         self._db = open_file(path)
+        self.stored = StoredEvents(path, self._db)
+        """The rows as they are in the file."""
+        self._rows = self.stored.query
+        self._digest = "digest" if format_of(self._db) > 1 else "NULL"
 
     def __enter__(self) -> Self:
         """Return the open reader."""
@@ -96,7 +81,7 @@ class LogReader:
         limit: int = 1000,
     ) -> list[Recorded]:
         """Read at most `limit` events of all streams with after < position <= until."""
-        rows = self._rows(_EVENTS, (after, _LAST if until is None else until, limit))
+        rows = self.stored.columns(after, LAST if until is None else until, limit)
         return list(map(self._decode, rows))
 
     def read_stream(
@@ -109,33 +94,23 @@ class LogReader:
     ) -> list[Recorded]:
         """Read the events of one stream with after < version <= until, as of `at`.
 
-        The walk starts at the next snapshot at or after what is wanted, else at the
-        stream's end.
+        Every one is compared with its digest.
         """
-        wanted = {"stream": stream, "until": until, "at": at}
-        entry = self._rows(_ENTRY, wanted) or self._rows(
-            "SELECT position FROM streams WHERE stream = :stream",
-            wanted,
+        rows = self.stored.stream(
+            stream,
+            after,
+            LAST if until is None else until,
+            LAST if at is None else at,
         )
-        if not entry:
-            return []
-        bounds = {
-            "start": entry[0][0],
-            "after": after,
-            "until": _LAST if until is None else until,
-            "at": _LAST if at is None else at,
-        }
-        rows = self._rows(_STREAM, bounds)
-        rows.sort()
+        before = rows.pop(0) if rows and rows[0].version == after > 0 else None
         self._check_stream(stream, after, rows)
-        return list(map(self._decode, rows))
+        self._check_digests(before, rows)
+        return [self._decode(row[:5]) for row in rows]
 
     def digests(self, after: int, until: int, *, limit: int) -> list[tuple[int, bytes]]:
         """Read positions and digests of events with after < position <= until."""
-        query = (
-            "SELECT position, digest FROM events WHERE position > ? AND position <= ?"
-        )
-        return self._rows(f"{query} ORDER BY position LIMIT ?", (after, until, limit))
+        page = self.stored.digests(after, until, limit)
+        return [(position, digest) for position, digest in page]
 
     def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends, None if it never began."""
@@ -161,28 +136,48 @@ class LogReader:
         at: int | None = None,
         at_version: int | None = None,
     ) -> Snapshot | None:
-        """Return the newest snapshot that was true at position `at` and `at_version`."""
-        rows = self._rows(
-            "SELECT stream, version, position, fold_version, state FROM snapshots "
-            "WHERE stream = ? AND fold_version = ? AND position <= ? AND version <= ? "
-            "ORDER BY version DESC LIMIT 1",
-            (
-                stream,
-                fold_version,
-                _LAST if at is None else at,
-                _LAST if at_version is None else at_version,
-            ),
+        """Return the newest snapshot that was true at position `at` and `at_version`.
+
+        One that does not fit its digest is passed over.
+        """
+        wanted = (
+            stream,
+            fold_version,
+            LAST if at is None else at,
+            LAST if at_version is None else at_version,
         )
-        return Snapshot(*rows[0]) if rows else None
+        for number in range(_SNAPSHOTS_TRIED):
+            rows = self._rows(
+                "SELECT stream, version, position, fold_version, state, "  # noqa: S608 - a name
+                f"{self._digest} FROM snapshots WHERE stream = ? AND fold_version = ? "
+                "AND position <= ? AND version <= ? "
+                "ORDER BY version DESC LIMIT 1 OFFSET ?",
+                (*wanted, number),
+            )
+            if not rows:
+                return None
+            *row, digest = rows[0]
+            if digest in {None, snapshot_digest(*row)}:
+                return Snapshot(*row)
+            _log.error("snapshot.damaged", stream=stream, version=row[1])
+        return None
 
     def key_stream(self, scope: str, key: str, now_us: int) -> str | None:
         """Return the stream that used an idempotency key, None if it is free."""
         rows = self._rows(
-            "SELECT stream FROM keys WHERE scope = ? AND key = ? "
-            "AND (expires IS NULL OR expires > ?)",
+            f"SELECT stream, expires, {self._digest} FROM keys "  # noqa: S608 - a name
+            "WHERE scope = ? AND key = ? AND (expires IS NULL OR expires > ?)",
             (scope, key, now_us),
         )
-        return rows[0][0] if rows else None
+        if not rows:
+            return None
+        stream, expires, digest = rows[0]
+        if digest not in {None, key_digest(scope, key, stream, expires)}:
+            raise LogDamagedError(
+                f"key {key!r} of {scope!r} is not as it was written: verify the log "
+                "and restore it from a backup",
+            )
+        return str(stream)
 
     def position_at(self, time_us: int) -> int:
         """Return the last position committed at or before a wall time; 0: none.
@@ -199,23 +194,28 @@ class LogReader:
                 high = middle - 1
         return low
 
-    def _check_stream(
-        self,
-        stream: str,
-        after: int,
-        rows: Sequence[EventRow],
-    ) -> None:
+    def _check_stream(self, stream: str, after: int, rows: Sequence[Row]) -> None:
         for expected, row in enumerate(rows, after + 1):
-            if row[1] != stream or row[2] != expected:
+            if row.stream != stream or row.version != expected:
                 raise LogDamagedError(
                     f"stream {stream!r} is broken at its version {expected}: "
-                    f"{row[1]!r} version {row[2]} stands at position {row[0]}; "
-                    "verify the log and restore it from a backup",
+                    f"{row.stream!r} version {row.version} stands at position "
+                    f"{row.position}; verify the log and restore it from a backup",
                 )
 
-    def _rows(self, query: str, values: Any = ()) -> list[Any]:
-        with translated(self.path), closing(self._db.execute(query, values)) as cursor:
-            return cursor.fetchall()
+    @staticmethod
+    def _check_digests(before: Row | None, rows: Sequence[Row]) -> None:
+        if not rows or (before is None and rows[0].version > 1):
+            return
+        previous = FIRST if before is None else before.digest
+        for row in rows:
+            if not is_chained(previous, row):
+                raise LogDamagedError(
+                    f"the event at position {row.position} of stream {row.stream!r}, "
+                    f"its version {row.version}, is not as it was written: verify the "
+                    "log and restore it from a backup",
+                )
+            previous = row.digest
 
 
 def _head(row: tuple[str, str, int, int, int]) -> StreamHead:

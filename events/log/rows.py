@@ -1,9 +1,12 @@
-"""Turns rows of a log file into recorded events."""
+"""Rows of a log file, and how they become recorded events."""
+
+from typing import NamedTuple
 
 import msgspec
 
 from ..registry import DataError, Registry
 from .api import Header, Recorded
+from .digest import chained
 from .document import split
 from .errors import LogDamagedError
 
@@ -11,6 +14,34 @@ COLUMNS = "position, stream, version, tag, CAST(state AS BLOB)"
 """What a row of an event is read as; as a blob, the document is not copied into text."""
 
 EventRow = tuple[int, str, int, str, bytes]
+
+ROW = f"{COLUMNS}, prev, digest, typeof(state) = 'blob'"
+"""What a `Row` is read as."""
+
+
+class Row(NamedTuple):
+    """All that the file holds of an event."""
+
+    position: int
+    stream: str
+    version: int
+    tag: str
+    document: bytes
+    prev: int | None
+    digest: bytes
+    opaque: bool
+    """Whether the state is a blob, which only a recorder writes: it has no header."""
+
+
+def is_chained(previous: bytes, row: Row) -> bool:
+    """Tell whether an event has the digest it should have after the one before it."""
+    try:
+        header, data = (b"", row.document) if row.opaque else split(row.document)
+    except LogDamagedError:
+        return False
+    place = row.position, row.stream, row.version, row.tag
+    return row.digest == chained(previous, *place, header, data)
+
 
 _header = msgspec.json.Decoder(Header).decode
 

@@ -7,16 +7,28 @@ names the position of the event before it in its stream. docs/format.md says mor
 import sqlite3
 from pathlib import Path
 
+from .digest import key_digest, snapshot_digest
 from .errors import LogDamagedError, LogFormatError, LogNotFoundError
 
 FILE_NAME = "events.db"
 """What a log is called in a folder of data."""
 
-FORMAT = 1
+FORMAT = 2
 """The format that is written; older ones are still read, newer ones refused."""
 
 APPLICATION_ID = 0x6472616D
 """'dram' in the file's header tells a log from other SQLite databases."""
+
+SEGMENTS = """CREATE TABLE segments(
+        segment TEXT PRIMARY KEY,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        events INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        index_at INTEGER NOT NULL,
+        digest BLOB NOT NULL
+    ) WITHOUT ROWID"""
+"""The files that archived events have moved to: see `archive.segment`."""
 
 TABLES = (
     # One row: the format, the position that the next event will have, when the last
@@ -51,13 +63,15 @@ TABLES = (
         open INTEGER NOT NULL
     ) WITHOUT ROWID""",
     "CREATE INDEX streams_open ON streams(stream) WHERE open",
-    # `position` is that of the event of `version`, the last one folded into `state`.
+    # `position` is that of the event of `version`, the last one folded into `state`;
+    # `digest` as in `digest.py`, here and in `keys`.
     """CREATE TABLE snapshots(
         stream TEXT NOT NULL,
         version INTEGER NOT NULL,
         position INTEGER NOT NULL,
         fold_version INTEGER NOT NULL,
         state BLOB NOT NULL,
+        digest BLOB NOT NULL DEFAULT x'',
         PRIMARY KEY (stream, version, fold_version)
     )""",
     # `expires` is wall time in us, NULL for never; from then on the key is free.
@@ -66,9 +80,11 @@ TABLES = (
         key TEXT NOT NULL,
         stream TEXT NOT NULL,
         expires INTEGER,
+        digest BLOB NOT NULL DEFAULT x'',
         PRIMARY KEY (scope, key)
     ) WITHOUT ROWID""",
     "CREATE INDEX keys_expires ON keys(expires) WHERE expires IS NOT NULL",
+    SEGMENTS,
 )
 
 _SETTINGS: tuple[tuple[str, str, str | int], ...] = (
@@ -111,6 +127,7 @@ def connect_writer(
         if create and not _is_log(db, path):
             _create(db)
         _require_log(db, path)
+        _bring_up_to_date(db)
         for setting in _SETTINGS:
             _set(db, path, *setting)
     except BaseException:
@@ -201,6 +218,31 @@ def _is_log(db: sqlite3.Connection, path: Path) -> bool:
             f"{FORMAT}: upgrade dramaturg",
         )
     return True
+
+
+def format_of(db: sqlite3.Connection) -> int:
+    """Return the format of a log."""
+    (found,) = db.execute("SELECT format FROM meta").fetchone()
+    return int(found)
+
+
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    """Turn a log of format 1 into one of today's, wholly or not at all."""
+    if format_of(db) == FORMAT:
+        return
+    db.create_function("snapshot_digest", 5, snapshot_digest, deterministic=True)
+    db.create_function("key_digest", 4, key_digest, deterministic=True)
+    db.execute("BEGIN IMMEDIATE")
+    for table in ("snapshots", "keys"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
+    db.execute(
+        "UPDATE snapshots SET digest = "
+        "snapshot_digest(stream, version, position, fold_version, state)",
+    )
+    db.execute("UPDATE keys SET digest = key_digest(scope, key, stream, expires)")
+    db.execute(SEGMENTS)
+    db.execute("UPDATE meta SET format = ?", (FORMAT,))
+    db.execute("COMMIT")
 
 
 def _create(db: sqlite3.Connection) -> None:

@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import astuple
 
 from dramaturg.events import Event, Registry
 from dramaturg.events.log import Header, Snapshot, StreamAppend
-from dramaturg.events.log.digest import FIRST, chained
+from dramaturg.events.log.digest import FIRST, chained, snapshot_digest
 from dramaturg.events.log.document import encode_header, join
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.schema import connect_writer
@@ -55,8 +56,8 @@ def forge(
             ],
         )
         db.executemany(
-            "INSERT INTO snapshots VALUES (?,?,?,?,?)",
-            map(msgspec.structs.astuple, snapshots),
+            "INSERT INTO snapshots VALUES (?,?,?,?,?,?)",
+            [(*astuple(each), snapshot_digest(*astuple(each))) for each in snapshots],
         )
         db.execute(
             "UPDATE meta SET next_position = ?, committed = ?, epoch = 1",

@@ -23,6 +23,7 @@ from dramaturg.events.log import (
     Snapshot,
     StreamHead,
 )
+from dramaturg.events.log.digest import key_digest
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.schema import connect_writer
 
@@ -37,6 +38,10 @@ PLAYED: list[tuple[str, Event]] = [
     ("part/1", Counted(3)),
     ("part/2", Ended()),
 ]
+
+CHANGED = "UPDATE snapshots SET state = x'21' WHERE version = {}"
+MOVED = "UPDATE events SET state = replace(state, '\"at\":', '\"at\":7') WHERE position = {}"
+KEY = "INSERT INTO keys VALUES ('s', 'k', 'part/1', NULL, x'{}')"
 
 
 @pytest.fixture
@@ -172,8 +177,47 @@ def test_a_folder_is_no_log(tmp_path: Path) -> None:
         LogReader(tmp_path, REGISTRY)
 
 
+def test_a_damaged_snapshot_is_passed_over_for_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    kept = [Snapshot("part/1", v, at, 1, b"%d" % v) for v, at in ((1, 1), (2, 3))]
+    forge(path, PLAYED, kept)
+    found: list[Snapshot | None] = []
+    with LogReader(path, REGISTRY) as reader:
+        for version in (2, 1):
+            found.append(reader.snapshot("part/1", 1))
+            tamper(path, CHANGED.format(version))
+        found.append(reader.snapshot("part/1", 1))
+
+    assert found == [kept[1], kept[0], None]
+
+
+def test_a_damaged_key_is_named(path: Path) -> None:
+    digest = key_digest("s", "k", "part/1", None).hex()
+    tamper(path, KEY.format(digest))
+    with LogReader(path, REGISTRY) as reader:
+        assert reader.key_stream("s", "k", 0) == "part/1"
+        tamper(path, "UPDATE keys SET stream = 'part/2'")
+        with pytest.raises(LogDamagedError, match="key 'k' of 's'"):
+            reader.key_stream("s", "k", 0)
+
+
+@pytest.mark.parametrize("stream", ["part/1", "part/2"])
+def test_a_changed_event_is_named_when_its_stream_is_read(
+    path: Path, stream: str
+) -> None:
+    with LogReader(path, REGISTRY) as reader:
+        last = reader.read_stream(stream)[-1]
+        tamper(path, MOVED.format(last.position))
+        with pytest.raises(LogDamagedError, match=f"position {last.position} of "):
+            reader.read_stream(stream)
+        with pytest.raises(LogDamagedError, match=f"position {last.position} of "):
+            reader.read_stream(stream, after=last.version - 1)
+        if last.version > 1:
+            assert reader.read_stream(stream, until=last.version - 1)
+
+
 def test_a_log_from_the_future_is_refused(path: Path) -> None:
-    tamper(path, "UPDATE meta SET format = 2")
+    tamper(path, "UPDATE meta SET format = 3")
 
     with pytest.raises(LogFormatError, match="upgrade"):
         LogReader(path, REGISTRY)
@@ -251,6 +295,7 @@ import os, sys
 from pathlib import Path
 from dramaturg.events import Registry
 from dramaturg.events.log import LogError
+from dramaturg.events.log.digest import key_digest
 from dramaturg.events.log.reader import LogReader
 
 if not os.getuid():

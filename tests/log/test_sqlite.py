@@ -84,7 +84,9 @@ async def test_the_tables_say_what_was_appended(tmp_path: Path) -> None:
         ("b", "b", 2, 3, 0),
     ]
     assert rows(path, "SELECT next_position, committed, epoch FROM meta") == [(5, 7, 1)]
-    assert rows(path, "SELECT * FROM keys") == [("s", "k", "a/1", 99)]
+    assert rows(path, "SELECT scope, key, stream, expires FROM keys") == [
+        ("s", "k", "a/1", 99)
+    ]
     assert rows(path, "PRAGMA journal_mode") == [("wal",)]
 
 
@@ -216,11 +218,18 @@ async def test_a_full_wal_is_moved_into_the_file(
 @pytest.mark.parametrize(
     ("spoil", "error", "words"),
     [
-        ("UPDATE meta SET format = 2", LogFormatError, "upgrade dramaturg"),
+        ("UPDATE meta SET format = 3", LogFormatError, "upgrade dramaturg"),
         ("PRAGMA application_id = 7", LogFormatError, "something else"),
         ("UPDATE meta SET next_position = 1", LogDamagedError, "backup"),
         ("DROP TABLE meta", LogDamagedError, "backup"),
         ("DELETE FROM meta", LogDamagedError, "backup"),
+        (
+            "UPDATE events SET state = replace(state, 'name', 'game')",
+            LogDamagedError,
+            "position 1, the last of the open stream 'a/1'",
+        ),
+        ("UPDATE streams SET version = 2", LogDamagedError, "open stream 'a/1'"),
+        ("UPDATE events SET stream = 'a/2'", LogDamagedError, "open stream 'a/1'"),
     ],
 )
 async def test_a_log_that_cannot_be_continued_is_refused(

@@ -1,0 +1,191 @@
+"""Whether what stands beside the events fits them: heads, snapshots, keys, the end."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from ..errors import DramaturgError
+from ..event import Event
+from ..fold import Fold
+from ..registry import Registry
+from .digest import key_digest, snapshot_digest
+from .integrity import Damage
+from .rows import RowDecoder
+from .stored import LAST, StoredEvents
+
+PAGE = 1000
+"""Rows read at a time, so that a writer's checkpoints are not held up."""
+
+_HEADS = """
+SELECT s.stream, s.kind, s.version, s.position, s.digest, s.open,
+       e.stream, e.version, e.digest, e.tag
+FROM streams s LEFT JOIN events e ON e.position = s.position
+WHERE s.stream > ? ORDER BY s.stream LIMIT ?
+"""
+
+_SNAPSHOTS = """
+SELECT stream, version, position, fold_version, state, digest FROM snapshots
+WHERE (stream, version, fold_version) > (?, ?, ?)
+ORDER BY stream, version, fold_version LIMIT ?
+"""
+
+_KEYS = """
+SELECT scope, key, stream, expires, digest FROM keys
+WHERE (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?
+"""
+
+# All in one statement, so that they are counted at one moment.
+_TOTALS = """
+SELECT (SELECT count(*) FROM events) + {archived},
+       (SELECT total(version) FROM streams),
+       (SELECT max(position) FROM events), next_position, committed FROM meta
+"""
+
+_ORPHANS = """
+SELECT position, stream FROM events
+WHERE position NOT IN (SELECT prev FROM events WHERE prev IS NOT NULL)
+AND position NOT IN (SELECT position FROM streams) ORDER BY position LIMIT 10
+"""
+
+
+class SideTables:
+    """Checks the tables of a log besides the one of its events.
+
+    `registry` tells which events close their stream, `folds`, by kind, what snapshots
+    should be.
+    """
+
+    def __init__(
+        self,
+        stored: StoredEvents,
+        registry: Registry | None,
+        folds: Mapping[str, Fold[Any]],
+        log_format: int,
+    ) -> None:
+        self._stored = stored
+        self._registry = registry
+        self._folds = folds
+        self._format = log_format
+        self.streams = 0
+        """How many heads were checked."""
+
+    def heads(self) -> Iterator[Damage]:
+        """Yield what is wrong with the ends of streams."""
+        after = ""
+        while page := self._stored.query(_HEADS, (after, PAGE)):
+            archived = [row[3] for row in page if row[6] is None]
+            places = self._stored.places(archived) if archived else {}
+            for row in page:
+                place = row[6:9] if row[6] is not None else places.get(row[3])
+                yield from self._head(row[:6], place, row[9])
+            self.streams += len(page)
+            after = page[-1][0]
+
+    def _head(self, head: Any, place: Any, tag: str | None) -> Iterator[Damage]:
+        stream, kind, version, position, digest, is_open = head
+        if place is None or (stream, version, digest) != tuple(place):
+            message = f"version {version} of the stream should stand here, and does not"
+            yield Damage("head", position, stream, message)
+        if kind != str(stream).partition("/")[0]:
+            yield Damage("head", position, stream, f"its kind is said to be {kind!r}")
+        cls = self._registry.classes.get(tag or "") if self._registry else None
+        if is_open not in {0, 1} or (cls is not None and is_open == cls.closes):
+            message = f"open is {is_open} after an event {tag!r}"
+            yield Damage("open", position, stream, message)
+
+    def snapshots(self, damaged: Collection[str]) -> Iterator[Damage]:
+        """Yield what is wrong with snapshots, but of `damaged` streams not by folding."""
+        refold = _Refold(self._stored, self._registry or Registry([]), self._folds)
+        query = _SNAPSHOTS if self._format > 1 else _SNAPSHOTS.replace("digest", "NULL")
+        after: tuple[Any, ...] = ("", 0, 0)
+        while page := self._stored.query(query, (*after, PAGE)):
+            places = self._stored.places([row[2] for row in page])
+            for *row, digest in page:
+                stream, version, position, fold_version, state = row
+                if places.get(position, ())[:2] != (stream, version):
+                    message = f"a snapshot is said to be of version {version} here"
+                    yield Damage("snapshot", position, stream, message)
+                elif digest not in {None, snapshot_digest(*row)}:
+                    message = f"the snapshot of version {version} was changed"
+                    yield Damage("snapshot", position, stream, message)
+                elif stream not in damaged and refold.differs(
+                    stream, version, fold_version, state
+                ):
+                    message = (
+                        f"the snapshot of version {version} is not what the events up "
+                        "to it come to"
+                    )
+                    yield Damage("snapshot", position, stream, message)
+            stream, version, _, fold_version, *_ = page[-1]
+            after = stream, version, fold_version
+
+    def keys(self) -> Iterator[Damage]:
+        """Yield the idempotency keys that were changed."""
+        if self._format == 1:
+            return
+        after = ("", "")
+        while page := self._stored.query(_KEYS, (*after, PAGE)):
+            for *row, digest in page:
+                if digest != key_digest(*row):
+                    scope, key, stream, _ = row
+                    message = f"the row of key {key!r} of {scope!r} was changed"
+                    yield Damage("key", 0, str(stream), message)
+            after = page[-1][:2]
+
+    def totals(self, committed_us: int) -> Iterator[Damage]:
+        """Yield what is wrong with how far the log is said to go."""
+        archived = "(SELECT total(events) FROM segments)" if self._format > 1 else "0"
+        totals = self._stored.query(_TOTALS.format(archived=archived))
+        if len(totals) != 1:
+            yield Damage("end", 0, "", "the log does not say where it ends")
+            return
+        events, versions, last, following, committed = totals[0]
+        last = last or 0
+        if following != last + 1:
+            first = last + 1 if not isinstance(following, int) else following
+            message = f"the last event stands at {last}, the next is due at {following}"
+            yield Damage("end", min(last + 1, first), "", message)
+        if not isinstance(committed, int) or committed < committed_us:
+            message = f"the last commit is said to be at {committed}, before an event's"
+            yield Damage("end", last, "", message)
+        if events != versions:
+            for position, stream in self._stored.query(_ORPHANS):
+                message = "no stream leads to this event"
+                yield Damage("orphan", position, stream, message)
+
+
+class _Refold:
+    """Folds streams again, from one snapshot to the next."""
+
+    def __init__(
+        self, stored: StoredEvents, registry: Registry, folds: Mapping[str, Fold[Any]]
+    ) -> None:
+        self._stored = stored
+        self._decode = RowDecoder(registry)
+        self._folds = folds
+        self._at: tuple[str, int, Any] = ("", 0, None)
+
+    def differs(self, stream: str, version: int, fold_version: int, state: Any) -> bool:
+        """Tell whether a snapshot is another state than its events come to."""
+        fold = self._folds.get(stream.partition("/")[0])
+        if fold is None or fold.version != fold_version:
+            return False
+        known, after, folded = self._at
+        if known != stream:
+            after, folded = 0, fold.initial(stream)
+        with suppress(DramaturgError):
+            for row in self._stored.stream(stream, after, version, LAST):
+                event = self._decode(row[:5]).event
+                if not isinstance(event, Event):
+                    return False
+                if row.version > after:
+                    folded = fold.evolve(folded, event)
+            self._at = stream, version, folded
+            try:
+                found: object = msgspec.json.decode(state, type=fold.state)
+            except msgspec.MsgspecError:
+                return True
+            return msgspec.json.encode(found) != msgspec.json.encode(folded)
+        return False

@@ -1,0 +1,190 @@
+"""The events in a log file, wherever they are: in its table or in its archive."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from .archive import Archive, Segment
+from .reading import translated
+from .rows import COLUMNS, ROW, EventRow, Row
+
+_PAGE = "FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+
+# The walk back through a stream. A pointer that does not point back is damage; the
+# walk ends there instead of running in circles.
+_CHAIN = """
+WITH RECURSIVE chain(link) AS (
+    SELECT :start
+    UNION ALL
+    SELECT prev FROM chain CROSS JOIN events ON position = link
+    WHERE prev < position AND version > :after
+)
+"""
+
+_STREAM = f"""{_CHAIN}
+SELECT {ROW} FROM chain CROSS JOIN events ON position = link
+WHERE version >= :after AND version <= :until AND position <= :at ORDER BY position
+"""  # noqa: S608 - a constant
+
+_OLDEST = f"""{_CHAIN}
+SELECT prev FROM chain CROSS JOIN events ON position = link ORDER BY position LIMIT 1
+"""  # noqa: S608 - a constant
+
+_ENTRY = """
+SELECT position FROM snapshots
+WHERE stream = :stream AND (version >= :until OR position >= :at)
+ORDER BY version LIMIT 1
+"""
+
+_PLACES = "SELECT position, stream, version, digest FROM events WHERE position IN"
+_PLACES_MAX = 500
+
+LAST = 2**62
+"""Above every position and version."""
+
+Place = tuple[Any, Any, Any]
+"""Stream, version and digest of an event."""
+
+
+class StoredEvents:
+    """Reads rows through a connection, and from segments what the table has no more.
+
+    The table is looked at first: what an archiver takes from it meanwhile is in a
+    segment already. Raises `LogDamagedError` and `LogUnreadableError`.
+    """
+
+    def __init__(self, path: Path, db: sqlite3.Connection) -> None:
+        self._path = path
+        self._db = db
+        self._archive = Archive(path)
+
+    def query(self, query: str, values: Any = ()) -> list[Any]:
+        """Return all rows of a query."""
+        with translated(self._path), closing(self._db.execute(query, values)) as cursor:
+            return cursor.fetchall()
+
+    def columns(self, after: int, until: int, limit: int) -> list[EventRow]:
+        """Return what a `RowDecoder` takes of a page of events."""
+        rows = self.query(f"SELECT {COLUMNS} {_PAGE}", (after, until, limit))
+        if _is_whole(rows, after, until, limit):
+            return rows
+        archived = self._archived(rows, after, until, limit)
+        return _merged(rows, (row[:5] for row in archived), limit)
+
+    def page(self, after: int, until: int, limit: int) -> list[Row]:
+        """Return a page of events."""
+        rows = self.query(f"SELECT {ROW} {_PAGE}", (after, until, limit))
+        if not _is_whole(rows, after, until, limit):
+            archived = self._archived(rows, after, until, limit)
+            rows = _merged(rows, map(tuple, archived), limit)
+        return [Row(*row) for row in rows]
+
+    def digests(self, after: int, until: int, limit: int) -> list[tuple[int, Any]]:
+        """Return positions and digests of a page of events."""
+        rows = self.query(f"SELECT position, digest {_PAGE}", (after, until, limit))
+        if _is_whole(rows, after, until, limit):
+            return rows
+        archived = self._archived(rows, after, until, limit)
+        return _merged(rows, ((row.position, row.digest) for row in archived), limit)
+
+    def row(self, position: int) -> Row | None:
+        """Return the event at a position; None: there is none."""
+        found = self.page(position - 1, position, 1)
+        return found[0] if found else None
+
+    def places(self, positions: list[int]) -> dict[int, Place]:
+        """Return stream, version and digest of the events at these positions."""
+        found: dict[int, Place] = {}
+        for start in range(0, len(positions), _PLACES_MAX):
+            part = positions[start : start + _PLACES_MAX]
+            marks = ",".join("?" * len(part))
+            for position, *place in self.query(f"{_PLACES} ({marks})", part):
+                found[position] = (*place,)
+        if len(found) < len(positions):
+            self._archive.update(self.segments())
+            for position in set(positions) - found.keys():
+                row = self._archive.row(position)
+                if row is not None:
+                    found[position] = row.stream, row.version, row.digest
+        return found
+
+    def stream(self, stream: str, after: int, until: int, at: int) -> list[Row]:
+        """Return the events of a stream with after <= version <= until, as of `at`.
+
+        The walk starts at the next snapshot at or after what is wanted, else at the
+        stream's end.
+        """
+        wanted = {"stream": stream, "until": until, "at": at}
+        entry = self.query(_ENTRY, wanted) or self.query(
+            "SELECT position FROM streams WHERE stream = :stream",
+            wanted,
+        )
+        if not entry:
+            return []
+        bounds = {"start": entry[0][0], "after": after, "until": until, "at": at}
+        rows = [Row(*row) for row in self.query(_STREAM, bounds)]
+        if rows and rows[0].version <= max(after, 1):
+            return rows
+        oldest = self.query(_OLDEST, bounds)
+        link = oldest[0][0] if oldest else bounds["start"]
+        archived = [
+            row
+            for row in self._walk(link, after)
+            if row.version <= until and row.position <= at
+        ]
+        return [*reversed(archived), *rows]
+
+    def segments(self) -> list[Segment]:
+        """Return the segments of the log, by their first positions."""
+        if not self.query("SELECT 1 FROM sqlite_master WHERE name = 'segments'"):
+            return []  # format 1
+        return [
+            Segment(*row)
+            for row in self.query(
+                "SELECT segment, first, last, events, size_bytes, index_at, digest "
+                "FROM segments ORDER BY first, last",
+            )
+        ]
+
+    def _archived(
+        self, rows: list[Any], after: int, until: int, limit: int
+    ) -> list[Row]:
+        self._archive.update(self.segments())
+        return self._archive.rows(
+            after, rows[-1][0] if len(rows) == limit else until, limit
+        )
+
+    def _walk(self, link: int | None, after: int) -> Iterator[Row]:
+        """Go back through the archived events of a stream."""
+        if link is None:
+            return
+        self._archive.update(self.segments())
+        before = LAST
+        while link is not None and link < before:
+            row = self._archive.row(link)
+            if row is None:
+                return
+            yield row
+            if row.version <= after:
+                return
+            before, link = link, row.prev
+
+
+def _is_whole(rows: list[Any], after: int, until: int, limit: int) -> bool:
+    """Tell whether no event of a page can be in the archive.
+
+    The last event of a log never is.
+    """
+    if not rows:
+        return limit < 1 or until <= after
+    last: int = rows[-1][0]
+    ends = len(rows) == limit or until >= LAST or last == until
+    return ends and last - after == len(rows)
+
+
+def _merged(rows: list[Any], archived: Any, limit: int) -> list[Any]:
+    found = {row[0]: row for row in archived}
+    found.update((row[0], row) for row in rows)
+    return [found[position] for position in sorted(found)][:limit]
