@@ -6,9 +6,9 @@ from email.utils import parsedate_to_datetime
 from typing import cast
 
 
-def http_status(error: BaseException) -> int | None:
-    """Return the HTTP status (400 and above) that an exception carries, if any."""
-    for source in (error, getattr(error, "response", None)):
+def http_status(answer: object) -> int | None:
+    """Return the HTTP status (400 and above) of a response, or that an error carries."""
+    for source in (answer, getattr(answer, "response", None)):
         for name in ("status_code", "status", "code"):
             value = getattr(source, name, None)
             if isinstance(value, int) and 400 <= value <= 599:
@@ -16,9 +16,9 @@ def http_status(error: BaseException) -> int | None:
     return None
 
 
-def retry_after_s(error: BaseException, now_us: int | None = None) -> float | None:
+def retry_after_s(answer: object, now_us: int | None = None) -> float | None:
     """Return the seconds that the other side asked to wait, if it did."""
-    for source in (error, getattr(error, "response", None)):
+    for source in (answer, getattr(answer, "response", None)):
         for name in ("retry_after_s", "retry_after"):
             value = getattr(source, name, None)
             if isinstance(value, int | float) and value >= 0:

@@ -289,6 +289,16 @@ class Breaker(Steering):
             return None
         return self.machine.refusal(self._clocks.clock())
 
+    def check(self) -> None:
+        """Raise `BreakerOpenError` while every call is refused. Asks for nothing.
+
+        For those who would wait for something else before they ask for a permit.
+        """
+        refusal = self.refusal()
+        if refusal is not None:
+            self.machine.rejected += 1
+            raise self._refusal(refusal)
+
     def statistics(self) -> Statistics:
         """Return what the breaker has counted, and why it is as it is."""
         return statistics_of(self.machine, self.now())

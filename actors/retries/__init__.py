@@ -8,6 +8,7 @@ from .classify import (
     InvalidInputError,
     PermanentError,
     TransientError,
+    failure_of,
 )
 from .policy import GiveUp, PutOff, RetryIn, RetryPolicy, Strategy, Verdict
 from .retrying import Retrying
@@ -27,4 +28,5 @@ __all__ = [
     "Strategy",
     "TransientError",
     "Verdict",
+    "failure_of",
 ]

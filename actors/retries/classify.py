@@ -8,6 +8,7 @@ import msgspec
 from ...events import DramaturgError
 from ..answers import http_status, retry_after_s
 from ..breakers.errors import BreakerOpenError
+from ..limits.errors import LimitReachedError
 
 ErrorClass = Literal[
     "breaker_open",
@@ -21,7 +22,7 @@ ErrorClass = Literal[
     "permanent",
     "unknown",
 ]
-"""Throttled is HTTP 429, server 500, 502, 503 and 504, rejected any other 4xx or 5xx."""
+"""Throttled is HTTP 429 or a limit of our own, server 500, 502, 503 and 504, rejected any other 4xx or 5xx."""
 ERROR_CLASSES: tuple[ErrorClass, ...] = get_args(ErrorClass)
 SERVER_STATUSES = frozenset((500, 502, 503, 504))
 CAUSES_MAX = 8
@@ -62,6 +63,7 @@ Rule = type[BaseException] | tuple[type[BaseException], ...] | Predicate
 
 DEFAULT_RULES: tuple[tuple[ErrorClass, Rule], ...] = (
     ("breaker_open", BreakerOpenError),
+    ("throttled", LimitReachedError),
     ("transient", TransientError),
     ("validation", (InvalidInputError, msgspec.ValidationError)),
     ("permanent", PermanentError),
@@ -69,6 +71,13 @@ DEFAULT_RULES: tuple[tuple[ErrorClass, Rule], ...] = (
     ("connection", ConnectionError),
 )
 """Tried in order, after the caller's own rules and before the HTTP status."""
+OF_CLIENTS: dict[tuple[str, str], ErrorClass] = {
+    ("aiohttp", "ClientConnectionError"): "connection",
+    ("httpx", "NetworkError"): "connection",
+    ("httpx", "RemoteProtocolError"): "connection",
+    ("httpx", "TimeoutException"): "timeout",
+}
+"""Errors of clients that are none of Python's own, by package and class."""
 
 
 class Classifier:
@@ -107,6 +116,11 @@ class Classifier:
             status = http_status(link)
             if status is not None:
                 return class_of_status(status)
+            for cls in type(link).__mro__:
+                package = cls.__module__.partition(".")[0]
+                found = OF_CLIENTS.get((package, cls.__name__))
+                if found is not None:
+                    return found
         return "unknown"
 
 
@@ -115,6 +129,23 @@ def class_of_status(status: int) -> ErrorClass:
     if status == 429:
         return "throttled"
     return "server" if status in SERVER_STATUSES else "rejected"
+
+
+def failure_of(response: object) -> Failure | None:
+    """Tell whether a response is a failure that may be gone at the next try.
+
+    For clients that return what others raise: httpx, aiohttp, and any object with a
+    `status_code`, `status` or `code`. A 4xx other than 429 is an answer.
+    """
+    status = http_status(response)
+    if status is None or class_of_status(status) == "rejected":
+        return None
+    return Failure(
+        class_of_status(status),
+        f"HTTP {status}",
+        status=status,
+        retry_after_s=retry_after_s(response),
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -46,6 +46,16 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(delay_s, call)
 
 
+async def sleep(clock: Clock, delay_s: float) -> None:
+    """Wait for so many seconds of this clock."""
+    due = asyncio.get_running_loop().create_future()
+    alarm = clock.call_later(delay_s, lambda: due.done() or due.set_result(None))
+    try:
+        await due
+    finally:
+        alarm.cancel()
+
+
 class _Due:
     """An alarm of a manual clock."""
 
