@@ -36,7 +36,7 @@ from .event_sourced import Decision, EventSourced
 from .handlers import handles
 from .mailbox import Mailbox
 from .messages import Ask, Message, Terminated
-from .notices import ActorFailed, ActorRestarted, ActorStopped
+from .notices import ActorFailed, ActorRestarted, ActorStopped, LoopBlocked
 from .origin import Origin
 from .refs import Ref
 from .routers import Broadcast, ConsistentHash, LeastLoaded, RoundRobin
@@ -85,6 +85,7 @@ __all__ = [
     "Later",
     "LeastLoaded",
     "LinkedError",
+    "LoopBlocked",
     "Mailbox",
     "MailboxFullError",
     "ManualClock",

@@ -15,8 +15,8 @@ They are coroutines to be awaited by whoever changes the tree, one at a time per
 handler or a journal does, so restarting a plain actor takes no task and no turn.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 

@@ -25,3 +25,16 @@ class ActorStopped(msgspec.Struct, frozen=True):
     path: str
     error: BaseException | None
     """What it died of; None: it stopped in an orderly way."""
+
+
+class LoopBlocked(msgspec.Struct, frozen=True):
+    """The loop gave no sign of life for too long; told in development mode only."""
+
+    path: str | None
+    """The actor whose handler was running; None: it was none of the system's."""
+    message: object
+    """What it was working on."""
+    where: str
+    """The line that was being run: file, number and function."""
+    stack: str
+    """How it came there from the handler, innermost last."""

@@ -55,11 +55,11 @@ class Overdue:
         worker, error = cell.job, self._late.get(cell)
         assert worker is not None
         if error is not None:
-            _log.error("handler.abandoned", **_line(cell))
+            _log.error("actor.abandoned", **_line(cell))
             worker.abandon()
             cell.crashed(error)
             return
-        _log.error("handler.overdue", **_line(cell))
+        _log.error("actor.handler_slow", **_line(cell))
         limit_s = cell.spec.handler_max_s
         self._late[cell] = HandlerTimeoutError(cell.path, cell.message, limit_s)
         self._due[cell] = now_s + cell.spec.shutdown_s

@@ -178,7 +178,7 @@ class Pump:
     @staticmethod
     def _report(cell: "Cell", took_s: float) -> None:
         """Say who kept the loop from its other work; it cannot be interrupted."""
-        _log.warning("turn.slow", actor=cell.path, took_s=round(took_s, 3))
+        _log.warning("actor.turn_slow", actor=cell.path, took_s=round(took_s, 3))
 
     def _attend(self, cell: "Cell") -> bool:
         """Run what signals a cell has; tell whether it may work off messages."""

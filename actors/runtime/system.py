@@ -30,6 +30,7 @@ from .pump import Pump
 from .refs import Ref
 from .registry import NameRegistry
 from .spec import AnySpec, ChildSpec
+from .watchdog import Watchdog
 from .workforce import Workforce
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class ActorSystem:
     It touches no signal handler, no logging configuration and no loop policy, and
     keeps no global state: several may live in one process and one loop. When the
     block ends, actors are stopped in order, the last started first.
+
+    With `development=True` a thread reports whatever keeps the loop from its turns for
+    more than a tenth of a second: `loop.blocked`, with actor, message and stack.
     """
 
     def __init__(  # noqa: PLR0913 - all that may be put in the place of a default
@@ -59,6 +63,7 @@ class ActorSystem:
         name: str = "dramaturg",
         eager: bool = True,
         recoveries_max: int = 16,
+        development: bool = False,
     ) -> None:
         self.log = log
         self.clock: Clock = clock or SystemClock()
@@ -77,6 +82,7 @@ class ActorSystem:
         """Of the event-sourced actors that are up."""
         self._off: list[Callable[[], None]] = []
         self._eager = eager
+        self._development = development
         self._workforce: Workforce | None = None
         self._post: Post | None = None
         self._body: anyio.CancelScope | None = None
@@ -104,6 +110,9 @@ class ActorSystem:
         if self.log is not None:
             self._off.append(self.log.on_availability(self._on_availability))
             self._off.append(self.log.on_congestion(self._on_congestion))
+        if self._development:
+            watchdog = Watchdog(pump)
+            self._off.append(watchdog.call_off)
         return self
 
     def _driven_by(self, loop: DrivenLoop) -> type[Pump]:

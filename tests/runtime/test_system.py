@@ -501,7 +501,7 @@ async def test_a_turn_that_took_too_long_is_reported(
                 counter.tell(Add())
             await system.settled()
 
-    assert lines[0]["event"] == "turn.slow"
+    assert lines[0]["event"] == "actor.turn_slow"
     assert lines[0]["actor"] == "/counter"
 
 
