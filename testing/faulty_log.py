@@ -60,6 +60,8 @@ class FaultyLog(MemoryLog):
         self._reads = reads
         self._write: object = None
         """The write under way, if one is."""
+        self._writing = 0
+        """How many appends it has."""
         self._away: Fault | None = None
         """Why the log is not available."""
         self._outage = 0
@@ -87,6 +89,12 @@ class FaultyLog(MemoryLog):
         if self.is_full:
             self.recover()
 
+    def crash(self, written: int = 0) -> None:
+        """Have the process die now; `written` appends of the write under way survive."""
+        group = self._writing
+        self._lose(Crash(), group, min(written, group), None)
+        self.on_crash()
+
     def recover(self) -> None:
         """Make the log available again, in its next epoch."""
         self._away = None
@@ -94,8 +102,16 @@ class FaultyLog(MemoryLog):
 
     def release(self, appends: int | None = None) -> None:
         """Commit what is queued, or the first `appends`, at once and without a fault."""
-        self._write = None
+        self._put_down()
         super().release(appends)
+
+    def _put_down(self) -> None:
+        """Have nothing more come of the write under way."""
+        self._write, self._writing = None, 0
+
+    def _break_off(self, unknown: int, written: int) -> None:
+        self._put_down()
+        super()._break_off(unknown, written)
 
     def reopened(self) -> "FaultyLog":
         """Return a log on what survived a crash; this one is dead."""
@@ -103,18 +119,23 @@ class FaultyLog(MemoryLog):
 
     def moved(self, clock: Clock, faults: Faults | None = None) -> "FaultyLog":
         """Return a log on what survived, that goes by another clock and other faults."""
-        twin = FaultyLog(
+        twin = self.twin(clock, faults or self._faults)
+        twin.writes = self.writes
+        twin._encoder = self._encoder  # noqa: SLF001 - it is of the same kind
+        self._put_down()
+        twin._open(self._left())  # noqa: SLF001 - likewise
+        return twin
+
+    def twin(self, clock: Clock, faults: Faults) -> "FaultyLog":
+        """Return an empty log like this one; for subclasses with other parameters."""
+        return FaultyLog(
             self._registry,
-            faults or self._faults,
+            faults,
             clock=clock,
             node=self.node,
             unwritten_max=self._unwritten_max,
             reads=self._reads,
         )
-        twin.writes = self.writes
-        self._write = None
-        twin._open(self._left())
-        return twin
 
     # One write after the other
 
@@ -126,10 +147,11 @@ class FaultyLog(MemoryLog):
         group = len(self._pending)
         fault = self._faults(self.writes, group) or AT_ONCE
         self._write = write = object()
+        self._writing = group
 
         def end() -> None:
             if self._write is write:
-                self._write = None
+                self._put_down()
                 self._happen(fault, group)
 
         if fault.after_s > 0:

@@ -188,8 +188,7 @@ class PipelineActor(ItemEffects):
         if taken or len(events) < len(message.events) or item.entry != asked.entry:
             self.settle(asked.entry, took=taken)
             return
-        self.read[asked.item] = tuple(events)
-        again = Redrive(asked, len(events))
+        again = Redrive(asked, tuple(events))
         self.ctx.self.tell(again, origin=origin(item))
 
     @handles

@@ -65,6 +65,8 @@ class ItemDecisions(StreamOwner[Item]):
         """The actor of the dead letter queue."""
         self.board = Board(pipeline)
         self.tally = Tally(pipeline)
+        self.redriving: dict[str, Redrive] = {}
+        """What dead letters are being taken back, by their items."""
 
     def decide(
         self,
@@ -171,15 +173,25 @@ class ItemDecisions(StreamOwner[Item]):
         decide = wishes.give_room if answer.room else wishes.refuse_room
         return self.decided(item, decide(item, moment), moment)
 
-    def redrive(self, _: Items, command: Redrive, ctx: OwnerContext) -> OwnerDecision:
-        """Let a dead letter go on, and end its entry in the same append."""
+    def redrive(
+        self, states: Items, command: Redrive, ctx: OwnerContext
+    ) -> OwnerDecision:
+        """Let a dead letter go on, and end its entry in the same append.
+
+        The queue may have asked twice, as when the log failed in between, and the
+        first of two such commands may have waited in the mailbox meanwhile.
+        """
         asked = command.take_back
+        if asked.item in states:
+            return NOTHING
+        if self.redriving.setdefault(asked.item, command) is not command:
+            return NOTHING
         edited = msgspec.UNSET if asked.payload is None else asked.payload
         event = Redriven(entry=asked.entry, payload=edited)
         returned = Returned(at_us=ctx.at_us)
         return OwnerDecision(
             (
-                Write(asked.item, (event,), command.item_version),
+                Write(asked.item, (event,), len(command.events)),
                 Write(asked.entry, (returned,), asked.version),
             ),
         )

@@ -81,6 +81,10 @@ class Desk:
         self.has_room(room)
         self.is_idle()
 
+    def close(self) -> None:
+        """Wake everybody at the end: whoever asks again gets an error, not silence."""
+        self.look_again(len(self._room))
+
 
 def _wake(waiters: Iterable[Waiter], item: Item | None = None) -> None:
     for waiter in waiters:

@@ -46,8 +46,6 @@ class ItemEffects(ItemDecisions):
         self.generations: dict[str, int] = {}
         self.returning: dict[str, list[Later]] = {}
         """Who waits to hear whether an entry's item was taken back."""
-        self.read: dict[str, tuple[Event, ...]] = {}
-        """The events of items that are being taken back."""
 
     def react(self, stream: str, event: Event, ctx: OwnerContext) -> None:
         """Do what an event brings about."""
@@ -55,7 +53,8 @@ class ItemEffects(ItemDecisions):
         if reaction is not None:
             reaction(self, stream, event)
         elif isinstance(event, Redriven):
-            ctx.adopt(stream, (*self.read.pop(stream, ()), event))
+            before = self.redriving.pop(stream).events
+            ctx.adopt(stream, (*before, event))
             self.settle(event.entry, took=True)
 
     def on_submitted(self, stream: str, event: ItemSubmitted) -> None:
@@ -160,6 +159,7 @@ class ItemEffects(ItemDecisions):
             and item.phase == "running"
             and item.stage == stage
             and item.attempt == attempt
+            and item.undoing == undoing
         ):
             generation = self.generations[stage]
             run = RunAttempt(item, stage, attempt, undoing, generation)

@@ -258,7 +258,8 @@ class Redrive(Message):
     """Let a dead letter go on."""
 
     take_back: TakeBack
-    item_version: int
+    events: tuple[Event, ...]
+    """All that its stream holds."""
 
 
 # The pipeline as a whole.

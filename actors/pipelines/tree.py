@@ -47,6 +47,7 @@ async def start_pipeline(
     except NoSuchActorError:
         supervisor = await system.spawn(SupervisorSpec(id=SUPERVISOR))
     await supervisor.ask(StartChild(spec), START_S)
+    system.at_end(crew.desk.close)
     return RunningPipeline(system, pipeline, crew)
 
 

@@ -30,6 +30,8 @@ PROGRESS_S = 1.0
 """The progress of an item is reported no more often."""
 RESULT_BYTES_MAX = 1_000_000
 """A larger result belongs into the artifact store, and its address into the log."""
+SWEEP_S_MIN = 0.001
+"""Sweeps are at least so far apart, lest rounding makes them go round and round."""
 
 encode = msgspec.json.encode
 Why = Literal["", "timeout", "aborted"]
@@ -283,7 +285,7 @@ class StageWorker(Actor):
         for attempt in self._attempts.values():
             if not (attempt.why or attempt.is_over):
                 due_s = attempt.since_s + self._stage.timeout_s
-                after_s = max(0.0, due_s - self._now_s())
+                after_s = max(SWEEP_S_MIN, due_s - self._now_s())
                 self.ctx.timers.once("sweep", after_s, Sweep())
                 self._sweeps = True
                 return

@@ -81,6 +81,7 @@ class ActorSystem:
         self.journals: dict[Journal, None] = {}
         """Of the event-sourced actors that are up."""
         self._off: list[Callable[[], None]] = []
+        self._at_end: list[Callable[[], None]] = []
         self._eager = eager
         self._development = development
         self._workforce: Workforce | None = None
@@ -155,9 +156,15 @@ class ActorSystem:
                 await self._workforce.dismissed()
             finally:
                 ending.cut_off(root, self._error)
+                for call in self._at_end:
+                    call()
         if self._error is not None:
             raise self._error
         return caught
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Have `call` called once all actors are down: wake whoever waits for one."""
+        self._at_end.append(call)
 
     def needed_log(self, path: str) -> "EventLog":
         """Return the log. Raises `SystemClosedError` if there is none."""
@@ -171,7 +178,8 @@ class ActorSystem:
     def _on_availability(self, available: bool) -> None:  # noqa: FBT001 - a listener
         """Suspend the event-sourced actors, or rebuild those that are."""
         if available:
-            for cell in self.suspended():
+            cells = self.suspended() if self._root is not None else ()
+            for cell in cells:
                 lifecycle.go(cell, lifecycle.rebuild(cell))
         else:
             for journal in tuple(self.journals):

@@ -43,11 +43,13 @@ class EventEncoder:
 
     msgspec writes NaN and infinity as `null` and integers of any size, so that
     they would come back as something else. Which fields could hold such numbers is
-    worked out once per class; an event is then tested by a comparison per field.
+    worked out once per class, when its first event comes; an event is then tested by
+    a comparison per field.
     """
 
     def __init__(self, registry: Registry) -> None:
-        self._checks = {cls: _check_of(cls) for cls in registry.classes.values()}
+        self._known = frozenset(registry.classes.values())
+        self._checks: dict[type[Event], Check | None] = {}
 
     def encode(self, event: Event) -> bytes:
         """Return the event's data as a JSON document.
@@ -58,10 +60,7 @@ class EventEncoder:
         try:
             check = self._checks[type(event)]
         except KeyError:
-            raise EncodingError(
-                f"{type(event).__qualname__} is not registered with this log: "
-                "add the class to its registry",
-            ) from None
+            check = self._learn(type(event))
         try:
             if check is not None:
                 check(event)
@@ -70,6 +69,16 @@ class EventEncoder:
             raise EncodingError(
                 f"{type(event).__qualname__} cannot be kept as JSON: {error}",
             ) from error
+
+    def _learn(self, cls: type[Event]) -> Check | None:
+        """Work a class out. Raises `EncodingError` for one outside the registry."""
+        if cls not in self._known:
+            raise EncodingError(
+                f"{cls.__qualname__} is not registered with this log: "
+                "add the class to its registry",
+            )
+        check = self._checks[cls] = _check_of(cls)
+        return check
 
 
 def is_name(text: str) -> bool:

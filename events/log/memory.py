@@ -142,6 +142,7 @@ class MemoryLog:
             unwritten_max=self._unwritten_max,
             now_us=self._now_us,
         )
+        twin._encoder = self._encoder
         twin._open(self._left())
         return twin
 

@@ -4,11 +4,19 @@ import asyncio
 
 import pytest
 
+from dramaturg.actors.dead_letters import DeadLetterActor
+from dramaturg.actors.dead_letters.messages import TakeBack
 from dramaturg.actors.pipelines import Stage, Work
-from dramaturg.actors.retries import Classifier, RetryPolicy
+from dramaturg.actors.pipelines.messages import Redrive
+from dramaturg.actors.pipelines.tree import start_pipeline
+from dramaturg.actors.retries import Classifier, InvalidInputError, RetryPolicy
+from dramaturg.actors.runtime import ActorStoppedError, ActorSystem
+from dramaturg.events.dead_letters import RedriveRequested
 from dramaturg.events.log import LogUnavailableError, StreamAppend
 from dramaturg.events.log.memory import MemoryLog
 from dramaturg.events.pipelines import Progressed, Resumed
+from dramaturg.events.vocabulary import vocabulary
+from dramaturg.testing import run_seeded
 
 from .stand import HANG, Actions, Stand, by_tag, pipeline, stand
 
@@ -278,6 +286,84 @@ async def test_an_attempt_that_never_reached_its_worker_is_counted_and_made_agai
 
         item = stream.rpartition("/")[2]
         assert (await s.place(item), read.attempts) == ("done", [2])
+
+
+@pytest.mark.asyncio
+async def test_a_lost_attempt_is_not_made_beside_its_own_compensation() -> None:
+    """The worker goes down while the event that starts the attempt is written."""
+    async with stand() as s:
+        read, undo = Actions(), Actions()
+        once = RetryPolicy(attempts_max=1)
+        await s.start(pipeline(Stage("read", read, compensate=undo, retry=once)))
+        s.log.hold()
+        submitting = asyncio.create_task(s.running.submit())
+        await s.system.settled()
+        s.system.kill(s.system.ref("/pipelines/letters/read"))
+        await s.system.settled()
+        s.log.release()
+        item = (await submitting).item
+        ended = await s.running.result(item)
+
+        assert (ended.place, read.attempts, undo.attempts) == ("rolled_back", [], [1])
+
+
+@pytest.mark.asyncio
+async def test_a_dead_letter_is_taken_back_once_though_its_queue_asked_twice() -> None:
+    async with stand() as s:
+        read = Actions(InvalidInputError("no pages"))
+        queue = await s.system.spawn(DeadLetterActor.spec("mail"))
+        await s.start(
+            pipeline(Stage("read", read), dead_letters="mail"), dead_letters=queue
+        )
+        item = await s.submit()
+        events = tuple(await s.events(item))
+        entry = f"dead-letter/mail/{item}"
+        requested = (RedriveRequested(at_us=1),)
+        await s.log.append([StreamAppend(entry, 2, requested)])  # after `Escalated`
+        stream = s.running.pipeline.prefix + item
+        owner = s.system.cell("/pipelines/letters/items")
+        for _ in range(2):
+            owner.tell(Redrive(TakeBack(entry, 3, stream, len(events)), events))
+        await s.system.settled()
+
+        assert await s.place(item) == "done"
+        assert owner.restarts == 0
+        assert len(by_tag(await s.events(item), "redriven")) == 1
+
+
+@pytest.mark.asyncio
+async def test_who_waits_when_the_system_stops_gets_an_error() -> None:
+    async with stand() as s:
+        await s.start(pipeline(Stage("read", Actions(HANG)), in_flight_max=1))
+        item = await s.submit()
+        tasks = [
+            asyncio.create_task(each)
+            for each in (
+                s.running.wait_idle(),
+                s.running.result(item),
+                s.running.submit(),
+            )
+        ]
+        await s.system.settled()
+
+    for task in tasks:
+        with pytest.raises(ActorStoppedError):
+            await task
+
+
+def test_a_time_out_is_noticed_once_however_times_are_rounded() -> None:
+    async def hang() -> list[str]:
+        async with ActorSystem(log=MemoryLog(vocabulary())) as system:
+            once = RetryPolicy(attempts_max=1)
+            stage = Stage("read", Actions(*[HANG] * 40), timeout_s=0.7, retry=once)
+            running = await start_pipeline(system, pipeline(stage))
+            items: list[str] = []
+            for n in range(40):
+                await asyncio.sleep(0.1 + n / 7)
+                items.append((await running.submit()).item)
+            return [(await running.result(item)).place for item in items]
+
+    assert run_seeded(None, hang, steps_max=20_000) == ["rolled_back"] * 40
 
 
 @pytest.mark.asyncio

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dramaturg.actors.runtime import ActorSystem, ChildSpec, ManualClock
+from dramaturg.actors.runtime import Actor, ActorSystem, ChildSpec, ManualClock
 from dramaturg.events.log import (
     Context,
     EncodingError,
@@ -295,3 +295,20 @@ async def test_a_log_that_fails_while_an_actor_gets_ready_is_waited_for() -> Non
         await system.settled()
 
         assert await bank.ask(Balance()) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_log_may_come_back_while_the_system_stops() -> None:
+    log = MemoryLog(REGISTRY)
+    heard: list[bool] = []
+
+    class Slow(Actor):
+        async def stopping(self) -> None:
+            log.fail()
+            log.recover()
+
+    async with log, ActorSystem(log=log) as system:
+        log.on_availability(heard.append)
+        await system.spawn(ChildSpec(id="slow", factory=Slow))
+
+    assert heard == [False, True]

@@ -267,6 +267,39 @@ async def test_what_a_crash_leaves_is_what_was_acknowledged_and_some_of_the_rest
 
 
 @pytest.mark.asyncio
+async def test_a_test_can_have_the_process_die_in_the_middle_of_a_write() -> None:
+    bench = Bench(Slow(after_s=1.0))
+    await bench.write("a", "b")
+    await bench.write("c")
+    bench.log.crash(written=1)
+    await bench.advance(1)
+    again = bench.log.moved(bench.clock, planned({3: DiskFull()}))
+
+    assert bench.outcomes.kinds() == [
+        ("a", OutcomeUnknownError),
+        ("b", OutcomeUnknownError),
+        ("c", LogUnavailableError),
+    ]
+    assert bench.log.crashed.is_set()
+    assert [row.stream for row in await again.read()] == ["a/1"]
+    await append(again, "d/1", 0, Started())
+    with pytest.raises(LogUnavailableError):
+        await append(again, "e/1", 0, Started())
+
+
+@pytest.mark.asyncio
+async def test_a_log_that_was_made_to_fail_forgets_the_write_under_way() -> None:
+    bench = Bench(Slow(after_s=1.0))
+    await bench.write("a")
+    bench.log.fail()
+    bench.log.recover()
+    await bench.write("b")
+    await bench.advance(1)
+
+    assert await bench.there() == ["b"]
+
+
+@pytest.mark.asyncio
 async def test_a_test_can_end_an_outage_itself() -> None:
     bench = Bench(ConnectionLost(2.0))
     await bench.write("a")
