@@ -1,8 +1,14 @@
-"""The test kit: time and chance in a test's hands, and a log that fails as told."""
+"""The test kit: time and chance in a test's hands, probes, faults, given-when-then."""
 
 from ..actors.runtime import ManualClock
 from .clock import VirtualClock
-from .errors import DeadlockError, ExpectationError, StepLimitError, UnseededError
+from .errors import (
+    DeadlockError,
+    ExpectationError,
+    ImpureError,
+    StepLimitError,
+    UnseededError,
+)
 from .faults import (
     AnswerLost,
     ConnectionLost,
@@ -18,7 +24,10 @@ from .faults import (
     planned,
 )
 from .faulty_log import FaultyLog
+from .given import Decided, Given, given
+from .given_streams import DecidedStreams, GivenStreams
 from .loop import SeededLoop
+from .probe import Probe
 from .seeds import run_seeded, run_seeds
 
 __all__ = [
@@ -26,14 +35,20 @@ __all__ = [
     "ConnectionLost",
     "Crash",
     "DeadlockError",
+    "Decided",
+    "DecidedStreams",
     "Dice",
     "DiskFull",
     "ExpectationError",
     "Fault",
     "Faults",
     "FaultyLog",
+    "Given",
+    "GivenStreams",
+    "ImpureError",
     "ManualClock",
     "Odds",
+    "Probe",
     "Rejected",
     "SeededLoop",
     "Slow",
@@ -41,6 +56,7 @@ __all__ = [
     "Torn",
     "UnseededError",
     "VirtualClock",
+    "given",
     "planned",
     "run_seeded",
     "run_seeds",

@@ -37,3 +37,7 @@ class UnseededError(DramaturgError):
 
 class ExpectationError(DramaturgError, AssertionError):
     """What was expected did not happen; the message shows what happened instead."""
+
+
+class ImpureError(ExpectationError):
+    """A decider or a fold did more than to look at what it was given."""

@@ -42,13 +42,11 @@ def _where(coro: Any) -> str:
     while coro is not None:
         frame: FrameType | None = getattr(coro, "cr_frame", None)
         if frame is None:
-            frame = getattr(coro, "gi_frame", None) or getattr(coro, "ag_frame", None)
-        if frame is None:
             break
         path = Path(frame.f_code.co_filename)
         if path.parent.name not in _ELSEWHERE:
             found = f"at {path.name}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
+        coro = coro.cr_await
     return found
 
 

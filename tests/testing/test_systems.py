@@ -16,9 +16,15 @@ from dramaturg.actors.runtime import (
     Ref,
     handles,
 )
-from dramaturg.testing import DeadlockError, SeededLoop, run_seeded, run_seeds
+from dramaturg.testing import (
+    DeadlockError,
+    SeededLoop,
+    StepLimitError,
+    run_seeded,
+    run_seeds,
+)
 
-from .digests import digest
+from .digests import SEEDS, digest
 
 
 class Note(Message):
@@ -190,11 +196,46 @@ def test_a_deadlock_names_the_actors_that_wait() -> None:
         run_seeded(1, main)
 
 
-def test_a_pipeline_runs_the_same_way_again_and_ends_under_every_seed() -> None:
-    digests = [digest(seed) for seed in [*range(10), *range(10)]]
+def test_what_goes_round_names_the_actors_that_wait() -> None:
+    class Asker(Actor):
+        def __init__(self, target: Ref) -> None:
+            self.target = target
 
-    assert digests[:10] == digests[10:]
-    assert len(set(digests)) == 10
+        @handles
+        async def go(self, note: Note) -> None:
+            del note
+            await self.target.ask(Wait())
+
+    async def spin() -> None:
+        async with ActorSystem(name="house") as system:
+            target = await system.spawn(writer([], Backoff(min_s=9, max_s=9)))
+            spec = ChildSpec(id="asker", factory=lambda: Asker(target))
+            asker = await system.spawn(spec)
+            down = await system.spawn(
+                ChildSpec(id="down", factory=lambda: Writer([]), backoff=Backoff(9, 9))
+            )
+            down.tell(Fail())
+            asker.tell(Note("x"))
+            asker.tell(Note("y"))
+            await asyncio.sleep(1)
+            while True:  # noqa: ASYNC110 - what is tested
+                await asyncio.sleep(0.001)
+
+    with pytest.raises(StepLimitError) as caught:
+        run_seeded(1, spin, steps_max=1000)
+    told = str(caught.value)
+    assert "main waits at test_systems.py" in told
+    assert "house:/asker is at Note, asking /writer" in told
+    assert "house:/asker has 1 messages waiting" in told
+    assert "house:/writer is at Wait" in told
+    assert "house:/down is backing_off, 0 messages wait" in told
+
+
+def test_a_pipeline_runs_the_same_way_again_and_ends_under_every_seed() -> None:
+    digests = [digest(seed) for seed in [*SEEDS, *SEEDS]]
+
+    assert digests[: len(SEEDS)] == digests[len(SEEDS) :]
+    assert len(set(digests)) == len(SEEDS)
 
 
 def test_the_trace_shows_the_turns_of_actors() -> None:
