@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 class Commit(Ask[None]):
     """Log what waits; answered when all of it is durable."""
 
+    expendable = True
+
 
 class LookAgain(Message):
     """Something may have run out."""
+
+    expendable = True
 
 
 class Desk:

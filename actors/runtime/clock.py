@@ -48,10 +48,10 @@ class SystemClock:
 
 async def sleep(clock: Clock, delay_s: float) -> None:
     """Wait for so many seconds of this clock."""
-    due = asyncio.get_running_loop().create_future()
-    alarm = clock.call_later(delay_s, lambda: due.done() or due.set_result(None))
+    due = asyncio.Event()
+    alarm = clock.call_later(delay_s, due.set)
     try:
-        await due
+        await due.wait()
     finally:
         alarm.cancel()
 

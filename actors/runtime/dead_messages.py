@@ -72,6 +72,8 @@ class DeadMessages:
     def add(self, dead: DeadMessage) -> None:
         """Count `dead`, keep it, publish it, and say so in the log."""
         self.counts[dead.reason] += 1
+        if getattr(dead.message, "expendable", False):
+            return
         self._latest.append(dead)
         self._write_line(dead)
         self._stream.publish(dead)

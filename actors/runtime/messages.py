@@ -1,6 +1,6 @@
 """The base of all messages, and of those that want an answer."""
 
-from typing import Any, Generic, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -19,6 +19,10 @@ class Message(msgspec.Struct, frozen=True, gc=False, metaclass=MessageType):
     in mailboxes cost no collection; fields hold plain values, references to
     actors and immutable containers, never a cycle.
     """
+
+    expendable: ClassVar[bool] = False
+    """True for what only reminds an actor of its own state: with the actor nothing of
+    it is lost, so that it is counted as a dead message and not told about."""
 
 
 class Ask(Message, Generic[Answer]):

@@ -3,6 +3,7 @@
 import msgspec
 from structlog.testing import capture_logs
 
+from dramaturg.actors.runtime import Message
 from dramaturg.actors.runtime.dead_messages import DeadMessage, DeadMessages, Reason
 from dramaturg.actors.runtime.event_stream import EventStream
 
@@ -25,6 +26,22 @@ def test_the_store_keeps_the_latest_and_counts_them_all() -> None:
     assert [each.message for each in store.latest] == [Hello(2), Hello(3)]
     assert store.count == 4
     assert store.counts == {"stopped": 3, "unhandled": 1}
+
+
+class Reminder(Message):
+    expendable = True
+
+
+def test_what_only_reminds_is_counted_and_not_told_about() -> None:
+    stream = EventStream()
+    heard: list[DeadMessage] = []
+    stream.subscribe(DeadMessage, heard.append)
+    store = DeadMessages(stream)
+
+    with capture_logs() as lines:
+        store.add(DeadMessage("stopped", Reminder(), "/a", None, 1))
+
+    assert (store.count, store.latest, heard, lines) == (1, (), [], [])
 
 
 def test_a_subscriber_hears_of_each_until_it_has_enough() -> None:
