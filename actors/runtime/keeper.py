@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 _PLAIN: Final = SupervisorSpec(id="plain")
 """How an actor that has children without being a supervisor supervises them."""
 
+_ALONE: Final = frozenset({"one_for_one", "dynamic"})
+"""Strategies under which a failure concerns nobody but the one who failed."""
+
+Happened = tuple[Plan, "Cell", BaseException | None]
+"""What is to be done, about whom, and what that one failed of."""
+
 
 class Supervision:
     """Hears of each child that failed or ended by itself, in a turn of its own.
@@ -37,6 +43,7 @@ class Supervision:
         "_down",
         "_ended",
         "_happened",
+        "_intensity",
         "_restarts",
         "_rule",
         "_working",
@@ -45,6 +52,7 @@ class Supervision:
     def __init__(self, children: "Children") -> None:
         spec = children.parent.spec
         self._rule = spec if isinstance(spec, SupervisorSpec) else _PLAIN
+        self._intensity = self._rule.intensity
         self._children = children
         self._happened: deque[tuple[Cell, BaseException | None]] = deque()
         self._working = False
@@ -72,11 +80,16 @@ class Supervision:
 
     def attend(self) -> None:
         """Deal with what has happened, if the parent is up and nobody is at it."""
-        parent = self._children.parent
-        due = self._happened or (self._down and not self._alarms)
-        if due and not self._working and parent.state == "running":
+        if self._working or not self._up:
+            return
+        rest: Happened | None = None
+        while self._happened and rest is None:
+            happened = self._planned(*self._happened.popleft())
+            if happened is not None and not self._at_once(*happened):
+                rest = happened
+        if rest is not None or (self._down and not self._alarms):
             self._working = True
-            lifecycle.go(parent, self._work())
+            lifecycle.go(self._children.parent, self._work(rest))
 
     def forget(self, name: str) -> None:
         """Think no more of a child that is gone."""
@@ -103,15 +116,22 @@ class Supervision:
             self.forget(name)
         self._restarts = ()
 
-    async def _work(self) -> None:
+    async def _work(self, happened: "Happened | None") -> None:
         try:
             while self._up:
-                if self._happened:
-                    await self._deal(*self._happened.popleft())
-                elif not self._down or self._alarms or not await self._start_down():
+                if happened is not None:
+                    await self._deal(*happened)
+                elif not self._happened and not await self._next_of_group():
                     break
+                happened = None
+                if self._happened:
+                    happened = self._planned(*self._happened.popleft())
         finally:
             self._working = False
+
+    async def _next_of_group(self) -> bool:
+        """Start who is down; tell whether there was somebody to start."""
+        return bool(self._down and not self._alarms and await self._start_down())
 
     @property
     def _up(self) -> bool:
@@ -119,19 +139,47 @@ class Supervision:
 
     # What is done about it
 
-    async def _deal(self, child: "Cell", error: BaseException | None) -> None:
+    def _planned(
+        self,
+        child: "Cell",
+        error: BaseException | None,
+    ) -> "Happened | None":
+        """Decide about a child, unless that is no longer the question."""
         name = child.spec.id
         if self._children.cells.get(name) is not child or child.stopped:
-            return
+            return None
         if error is not None and (child.state != "failed" or child.error is not error):
-            return  # it was restarted with its group meanwhile
+            return None  # it was restarted with its group meanwhile
         if isinstance(error, LogUnavailableError):
             lifecycle.go(child, lifecycle.restart(child, error))  # not its fault
-            return
+            return None
         plan = self._decide(child, error)
         self._restarts = plan.restarts
         if plan.attempt:
             self._attempts[name] = plan.attempt
+        return plan, child, error
+
+    def _at_once(
+        self,
+        plan: Plan,
+        child: "Cell",
+        error: BaseException | None,
+    ) -> bool:
+        """Restart a child alone where that takes no time; tell whether that was it."""
+        return (
+            plan.outcome == "carry_on"
+            and not plan.delay_s
+            and self._rule.strategy in _ALONE
+            and child.spec.id in plan.starts
+            and lifecycle.replaced(child, error)
+        )
+
+    async def _deal(
+        self,
+        plan: Plan,
+        child: "Cell",
+        error: BaseException | None,
+    ) -> None:
         match plan.outcome:
             case "carry_on":
                 await self._carry_out(plan, child, error)
@@ -150,13 +198,13 @@ class Supervision:
         members = _Members(self._children.cells, self._attempts, self._ended)
         family = Family(
             rule.strategy,
-            rule.intensity,
+            self._intensity,
             rule.auto_shutdown,
             members,
             self._restarts,
         )
         draw = child.pump.system.random.random()
-        now_s = child.pump.clock.now_s()
+        now_s = child.pump.now_s()
         if error is None:
             return decide(family, Exited(child.spec.id, now_s, draw))
         return decide(
@@ -175,7 +223,7 @@ class Supervision:
             if name not in plan.forgets:
                 self._ended.add(name)
             lifecycle.go(child, lifecycle.stop(child, error))
-        elif self._rule.strategy in {"one_for_one", "dynamic"}:
+        elif self._rule.strategy in _ALONE:
             lifecycle.go(child, self._restart(child, error, plan.delay_s))
         else:
             await self._regroup(plan, child, error)

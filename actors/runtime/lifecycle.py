@@ -142,24 +142,67 @@ async def revive(cell: Cell) -> bool:
     return await _start_again(cell)
 
 
-async def _start_again(cell: Cell) -> bool:
+async def _start_again(cell: Cell, *, made: bool = False) -> bool:
     try:
-        await start(cell)
+        await start(cell, made=made)
     except Exception as failure:  # noqa: BLE001 - the supervisor's business
-        if cell.stopped or cell.state != "down":
-            return True
-        if isinstance(failure, LogUnavailableError):
-            cell.state = "suspended"
-            if cell.journal is not None:
-                cell.refusal = cell.journal.unavailable
-            cell.pump.clock.call_later(LOG_RETRY_S, lambda: _retry(cell))
-            return True
-        cell.state = "running"  # so that it can fail
-        cell.refusal = None
-        cell.fail(failure)
-        return False
-    _log.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
+        return _not_started(cell, failure)
+    _restarted(cell)
+    return True
+
+
+def _not_started(cell: Cell, failure: Exception) -> bool:
+    """Have a start that failed be a failure; tell whether it is none after all."""
+    if cell.stopped or cell.state != "down":
+        return True
+    if isinstance(failure, LogUnavailableError):
+        cell.state = "suspended"
+        if cell.journal is not None:
+            cell.refusal = cell.journal.unavailable
+        cell.pump.clock.call_later(LOG_RETRY_S, lambda: _retry(cell))
+        return True
+    cell.state = "running"  # so that it can fail
+    cell.refusal = None
+    cell.fail(failure)
+    return False
+
+
+def _restarted(cell: Cell) -> None:
+    lines = cell.pump.lines
+    lines.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
     publish(cell, ActorRestarted(cell.path, cell.restarts))
+
+
+def replaced(cell: Cell, error: BaseException | None) -> bool:
+    """Do what `restart` does in this turn, if nothing that goes down takes time.
+
+    Most actors that fail have no children, no journal and no `restarting`; a change
+    and its coroutines would be most of what their restart costs. Returns false, and
+    nothing is done, for all others.
+    """
+    actor = cell.actor
+    if (
+        actor is None
+        or cell.change is not None
+        or cell.journal is not None
+        or cell.children is not None
+        or cell.gate & BUSY
+        or "restarting" in actor.hooks
+    ):
+        return False
+    cell.hold()
+    _clear(cell, error, for_good=False)
+    cell.state = "down"
+    cell.restarts += 1
+    try:
+        up = make(cell)
+    except Exception as failure:  # noqa: BLE001 - the supervisor's business
+        _not_started(cell, failure)
+        return True
+    if up:
+        _restarted(cell)
+    else:
+        go(cell, _start_again(cell, made=True))
     return True
 
 
@@ -275,7 +318,9 @@ __all__ = [
     "cut_off",
     "go",
     "halt",
+    "make",
     "rebuild",
+    "replaced",
     "restart",
     "revive",
     "start",

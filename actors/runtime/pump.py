@@ -62,6 +62,7 @@ class Pump:
         "current",
         "dead_messages",
         "inline",
+        "lines",
         "loop",
         "now_s",
         "on_failure",
@@ -95,6 +96,9 @@ class Pump:
         self.dead_messages = dead_messages
         self.on_failure = on_failure
         self.base = copy_context()
+        self.lines: Any = structlog.get_logger("dramaturg.actors").bind()
+        """Where failures and restarts are logged; looking a logger up for each line
+        would cost as much as a restart."""
         self.ready: deque[Any] = deque()
         self.parked = True
         """Whether no turn of the pump is due."""

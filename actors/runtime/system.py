@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-import structlog
 
 from . import ending, lifecycle, parting, watching
 from .actor import Actor
@@ -36,8 +35,6 @@ from .workforce import Workforce
 if TYPE_CHECKING:
     from ...events.log import EventLog
     from .journal import Journal
-
-_log = structlog.get_logger(__name__)
 
 _QUIET_TURNS = 5
 """So many turns of the loop without a turn of an actor mean that all is settled."""
@@ -322,7 +319,7 @@ class ActorSystem:
 
     def _on_failure(self, cell: Cell, error: BaseException, message: object) -> None:
         """Report an error that a supervisor will deal with."""
-        _log.warning(
+        cell.pump.lines.warning(
             "actor.failed",
             actor=cell.path,
             state=cell.state,

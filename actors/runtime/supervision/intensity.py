@@ -1,5 +1,7 @@
 """How often a supervisor restarts before it gives up."""
 
+from bisect import bisect_left
+
 import msgspec
 
 
@@ -28,9 +30,8 @@ class Intensity(msgspec.Struct, frozen=True):
         Those older than the window are left out, and never more are kept than
         tell that the limit is exceeded.
         """
-        since_s = now_s - self.within_s
-        kept = tuple(at_s for at_s in restarts if at_s >= since_s)
-        return (*kept, now_s)[-self.restarts_max - 1 :]
+        first = bisect_left(restarts, now_s - self.within_s)
+        return (*restarts[first:], now_s)[-self.restarts_max - 1 :]
 
     def exceeded(self, restarts: tuple[float, ...]) -> bool:
         """Tell whether these counted restarts are too many."""

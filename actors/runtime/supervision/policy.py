@@ -62,6 +62,13 @@ def _restart(
     if backoff is not None:
         attempt = backoff.attempt(child.attempt, happened.now_s - child.started_s)
         delay_s = backoff.delay_s(attempt, happened.draw)
+    if family.strategy in _ALONE:
+        return Plan(
+            starts=(happened.child,),
+            delay_s=delay_s,
+            attempt=attempt,
+            restarts=restarts,
+        )
     group = _group(family, happened.child)
     children = family.children
     fleeting = [name for name in group if children[name].rule.restart == "temporary"]
@@ -103,9 +110,7 @@ def _shuts_down(family: Family, name: str) -> bool:
 
 
 def _group(family: Family, name: str) -> list[str]:
-    """Return who is restarted with `name`, itself included, in start order."""
-    if family.strategy in _ALONE:
-        return [name]
+    """Return the group restarted with `name`, itself included, in start order."""
     names = list(family.children)
     return names if family.strategy == "one_for_all" else names[names.index(name) :]
 
