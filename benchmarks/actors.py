@@ -1,353 +1,152 @@
-"""Tells, asks, hops and spawns against asyncio.Queue and a task; a persisted step.
+"""Actors beside asyncio.Queue and a task, pykka, thespian and xoscar, in one run.
 
-Run it as `.venv/bin/python benchmarks/actors.py [--uvloop]`; it prints one line of JSON.
-Times are CPU nanoseconds of the loop's thread, medians of interleaved rounds, so other
-processes disturb them little; `ratio` is ours over the floor, measured in the same run.
+    python -m benchmarks.actors [--quick] [--loop asyncio|uvloop]
+
+prints one JSON line. The sides take turns, round by round, and medians are reported:
+nanoseconds of CPU of the whole process for one tell, ask, hop or spawn, and wall time
+beside it where a side has threads. `times` is how often as much the side needs as we
+do; `awaits` is our figure in bare awaits of a coroutine that does nothing. Packages
+that are not installed are named under `absent` (dependency group `bench`).
 """
 
 import argparse
 import asyncio
 import gc
 import json
+import logging
 import statistics
 import sys
 import tempfile
 import time
-import tracemalloc
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import structlog
 import uvloop
-
-from dramaturg.actors.runtime import (
-    Actor,
-    ActorContext,
-    ActorSystem,
-    Ask,
-    ChildSpec,
-    Decision,
-    EventSourced,
-    Mailbox,
-    Message,
-    Ref,
-    handles,
+from benchmarks.actor_figures import figures
+from benchmarks.actor_sides import (
+    BURST,
+    SPREAD,
+    Absent,
+    Ours,
+    Plain,
+    PykkaSide,
+    Side,
+    ThespianSide,
+    XoscarSide,
 )
-from dramaturg.events import Event, Fold, Registry
-from dramaturg.events.log.sqlite import SqliteLog
 
 ROUNDS = 7
-TELLS = 20_000
-ASKS = 10_000
-HOPS = 10_000
-SPAWNS = 1_000
-STEPS = 10_000
-ASKERS = 100
-BURST = 200
+COUNTS = {
+    "tell": 20_000,
+    "tell_pairs": 20_000,
+    "tell_sparse": 20_000,
+    "ask": 10_000,
+    "ask_at_once": 10_000,
+    "hop": 10_000,
+    "spawn": 1_000,
+}
+SIDES: tuple[type[Side], ...] = (Ours, Plain, XoscarSide, ThespianSide, PykkaSide)
+AWAITS = 50_000
+
+Times = dict[tuple[str, str], list[tuple[float, float]]]
+"""CPU and wall nanoseconds by work and side, a pair a round."""
 
 
-class Add(Message):
-    """Add one."""
-
-    n: int
+async def nothing() -> None:
+    """Do nothing."""
 
 
-class Get(Ask[int]):
-    """Tell the sum."""
+async def bare_await_ns() -> float:
+    """Return what an await costs that does nothing."""
+    start = time.process_time()
+    for _ in range(AWAITS):
+        await nothing()
+    return (time.process_time() - start) / AWAITS * 1e9
 
 
-class Hop(Message):
-    """Go to the other one until none are left."""
-
-    left: int
-    done: asyncio.Event
-
-
-class Counter(Actor):
-    """The simplest useful actor."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.other: Ref | None = None
-
-    @handles
-    def add(self, message: Add) -> None:
-        """Add."""
-        self.count += message.n
-
-    @handles
-    def get(self, message: Get) -> int:  # noqa: ARG002 - a handler takes its message
-        """Tell."""
-        return self.count
-
-    @handles
-    def hop(self, message: Hop) -> None:
-        """Pass it on."""
-        if message.left and self.other is not None:
-            self.other.tell(Hop(message.left - 1, message.done))
-        else:
-            message.done.set()
-
-
-class Plain:
-    """The floor: a task that works off a queue."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[Any] = asyncio.Queue(TELLS)
-        self.count = 0
-        self.other: Plain | None = None
-        self.task = asyncio.get_running_loop().create_task(self.run())
-
-    async def run(self) -> None:
-        """Work off the queue."""
-        while True:
-            message = await self.queue.get()
-            if isinstance(message, Add):
-                self.count += message.n
-            elif isinstance(message, Hop):
-                self.hop(message)
-            else:
-                message.set_result(self.count)
-
-    def hop(self, message: Hop) -> None:
-        """Pass it on."""
-        if message.left and self.other is not None:
-            self.other.queue.put_nowait(Hop(message.left - 1, message.done))
-        else:
-            message.done.set()
-
-    def ask(self) -> "asyncio.Future[int]":
-        """Queue a future."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.queue.put_nowait(future)
-        return future
-
-
-class Counted(Event, tag="bench.counted"):
-    """One more."""
-
-    n: int
-
-
-class Total(msgspec.Struct, frozen=True):
-    """The sum of an event-sourced counter."""
-
-    n: int = 0
-
-
-class Count(Ask[int]):
-    """Count one more, durably."""
-
-    n: int
-
-
-class Durable(EventSourced[Total]):
-    """A counter whose every step is an event."""
-
-    fold = Fold(
-        kind="bench",
-        state=Total,
-        initial=lambda _: Total(),
-        evolve=lambda state, event: Total(state.n + event.n),  # type: ignore[attr-defined]  # there is one event
-    )
-
-    def __init__(self, stream: str) -> None:
-        self.stream = stream
-        self.reacted = 0
-
-    def decide(self, state: Total, command: Message, ctx: ActorContext) -> Decision:  # noqa: ARG002 - the signature
-        """Count."""
-        assert isinstance(command, Count)
-        return Decision((Counted(command.n),), state.n + command.n)
-
-    def react(self, event: Event, ctx: ActorContext) -> None:  # noqa: ARG002 - the signature
-        """Do as good as nothing."""
-        self.reacted += 1
-
-
-Times = dict[str, list[float]]
-
-
-async def timed(
-    times: Times,
-    name: str,
-    count: int,
-    work: Callable[[], Awaitable[object]],
-) -> None:
-    """Add the CPU nanoseconds of one of `count` in `work`."""
+async def measured(side: Side, work: str, count: int) -> tuple[float, float]:
+    """Return CPU and wall nanoseconds of one of `count`."""
+    count = max(count // side.share, SPREAD if work == "tell_sparse" else BURST)
     gc.collect()
-    start = time.thread_time()
-    await work()
-    times.setdefault(name, []).append((time.thread_time() - start) / count * 1e9)
+    cpu, clock = time.process_time(), time.perf_counter()
+    await getattr(side, work)(count)
+    cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
+    if work == "spawn":
+        await side.clear()
+    return cpu / count * 1e9, clock / count * 1e9
 
 
-async def compare(system: ActorSystem) -> Times:
-    """Measure ours and the floor in turns."""
+async def compared(*, quick: bool) -> dict[str, Any]:
+    """Have the sides take turns."""
+    sides: list[Side] = []
+    absent: list[str] = []
+    for kind in SIDES:
+        try:
+            sides.append(kind())
+        except Absent as error:
+            absent.append(str(error))
+            print(f"left out, not installed: {error}", file=sys.stderr)
     times: Times = {}
-    wide = Mailbox(capacity=TELLS)
-    ref, other = [
-        await system.spawn(ChildSpec(id=name, factory=Counter, mailbox=wide))
-        for name in ("a", "b")
-    ]
-    plain, second = Plain(), Plain()
-    cells = [system.cell(f"/{name}") for name in ("a", "b")]
-    for cell, peer in zip(cells, (other, ref), strict=True):
-        assert isinstance(cell.actor, Counter)
-        cell.actor.other = peer
-    plain.other, second.other = second, plain
-    for number in range(ROUNDS):
-        await timed(times, "tell", TELLS, lambda: tell_ours(ref))
-        await timed(times, "tell_floor", TELLS, lambda: tell_floor(plain))
-        await timed(times, "ask", ASKS, lambda: ask_ours(ref))
-        await timed(times, "ask_floor", ASKS, lambda: ask_floor(plain))
-        await timed(times, "hop", HOPS, lambda: hop(ref.tell))
-        await timed(times, "hop_floor", HOPS, lambda: hop(plain.queue.put_nowait))
-        prefix = str(number)
-        await timed(times, "spawn", SPAWNS, lambda p=prefix: spawn(system, p))  # type: ignore[misc]  # its default binds it now
-        tasks: list[Plain] = []
-        await timed(times, "spawn_floor", SPAWNS, lambda t=tasks: spawn_floor(t))  # type: ignore[misc]  # likewise
-        for each in tasks:
-            each.task.cancel()
-    for each in (plain, second):
-        each.task.cancel()
-    return times
+    bare: list[float] = []
+    for side in sides:
+        await side.open()
+    gc.freeze()  # what others have imported is not to be collected at our expense
+    for number in range(2 if quick else ROUNDS + 1):
+        bare.append(await bare_await_ns())
+        for work, count in COUNTS.items():
+            for side in sides:
+                if work in side.works:
+                    cost = await measured(side, work, count // (10 if quick else 1))
+                    if number:  # the first round warms up
+                        times.setdefault((work, side.name), []).append(cost)
+    gc.unfreeze()
+    for side in sides:
+        await side.close()
+    return table(times, statistics.median(bare)) | {"absent": absent}
 
 
-async def tell_ours(ref: Ref) -> None:
-    """Tell in bursts, and wait until all is worked off."""
-    message = Add(1)
-    for _ in range(TELLS // BURST):
-        for _ in range(BURST):
-            ref.tell(message)
-        await asyncio.sleep(0)
-    await ref.ask(Get())
-
-
-async def tell_floor(plain: Plain) -> None:
-    """Do the same with a queue."""
-    message = Add(1)
-    for _ in range(TELLS // BURST):
-        for _ in range(BURST):
-            plain.queue.put_nowait(message)
-        await asyncio.sleep(0)
-    await plain.ask()
-
-
-async def ask_ours(ref: Ref) -> None:
-    """Ask one after the other."""
-    message = Get()
-    for _ in range(ASKS):
-        await ref.ask(message)
-
-
-async def ask_floor(plain: Plain) -> None:
-    """Do the same with a queue and a future."""
-    for _ in range(ASKS):
-        await plain.ask()
-
-
-async def hop(tell: Callable[[Hop], None]) -> None:
-    """Have a message go to and fro."""
-    done = asyncio.Event()
-    tell(Hop(HOPS, done))
-    await done.wait()
-
-
-async def spawn(system: ActorSystem, prefix: str) -> None:
-    """Start supervised actors."""
-    for number in range(SPAWNS):
-        await system.spawn(ChildSpec(id=f"{prefix}-{number}", factory=Counter))
-
-
-async def spawn_floor(tasks: list[Plain]) -> None:
-    """Start tasks."""
-    for _ in range(SPAWNS):
-        tasks.append(Plain())  # noqa: PERF401 - starting is what is measured
-    await asyncio.sleep(0)
-
-
-async def bytes_per_actor(system: ActorSystem) -> float:
-    """Return the memory of one idle actor, with its path and its place in the tree."""
-    count = 2_000
-    gc.collect()
-    tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    refs = [
-        await system.spawn(ChildSpec(id=f"idle-{number}", factory=Counter))
-        for number in range(count)
-    ]
-    for ref in refs:
-        ref.tell(Add(1))
-    await system.settled()
-    gc.collect()
-    after, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return (after - before) / count
-
-
-async def persisted(folder: Path) -> dict[str, float]:
-    """Measure durable steps, asked by many at once."""
-    costs: list[float] = []
-    rates: list[float] = []
-    log = SqliteLog(folder / "log.sqlite", Registry([Counted]))
-    async with log, ActorSystem(log=log) as system:
-        refs = [
-            await system.spawn(
-                ChildSpec(id=f"{n}", factory=lambda n=n: Durable(f"bench/{n}")),  # type: ignore[misc]  # its default binds it now
-            )
-            for n in range(ASKERS)
-        ]
-
-        async def asker(ref: Ref) -> None:
-            for _ in range(STEPS // ASKERS):
-                await ref.ask(Count(1), timeout_s=60)
-
-        for _ in range(ROUNDS):
-            gc.collect()
-            cpu, wall = time.thread_time(), time.perf_counter()
-            await asyncio.gather(*[asker(ref) for ref in refs])
-            costs.append((time.thread_time() - cpu) / STEPS * 1e6)
-            rates.append(STEPS / (time.perf_counter() - wall))
-    return {
-        "persisted_step_cpu_us": round(statistics.median(costs), 1),
-        "persisted_steps_per_s": round(statistics.median(rates)),
-        "persisted_askers": ASKERS,
-    }
-
-
-async def measured() -> dict[str, Any]:
-    """Measure everything."""
-    async with ActorSystem() as system:
-        size = await bytes_per_actor(system)
-    async with ActorSystem() as system:
-        times = await compare(system)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    result: dict[str, Any] = {}
-    for name in ("tell", "ask", "hop", "spawn"):
-        ours, floor = medians[name], medians[f"{name}_floor"]
-        result[f"{name}_ns"] = round(ours)
-        result[f"{name}_floor_ns"] = round(floor)
-        result[f"{name}_ratio"] = round(ours / floor, 3)
-    result["idle_actor_bytes"] = round(size)
-    with tempfile.TemporaryDirectory() as folder:
-        result.update(await persisted(Path(folder)))
+def table(times: Times, bare_ns: float) -> dict[str, Any]:
+    """Return the medians, work by work."""
+    result: dict[str, Any] = {"bare_await_ns": round(bare_ns)}
+    for work in COUNTS:
+        row = result[work] = {}
+        ours = statistics.median(cpu for cpu, _ in times[work, Ours.name])
+        for (each, side), pairs in times.items():
+            if each != work:
+                continue
+            cpu = statistics.median(cpu for cpu, _ in pairs)
+            wall = statistics.median(wall for _, wall in pairs)
+            row[side] = {"cpu_ns": round(cpu), "wall_ns": round(wall)}
+            if side != Ours.name:
+                row[side]["times"] = round(cpu / ours, 2)
+        row[Ours.name]["awaits"] = round(ours / bare_ns, 1)
     return result
+
+
+async def everything(*, quick: bool) -> dict[str, Any]:
+    """Measure on the running loop."""
+    result = await compared(quick=quick)
+    with tempfile.TemporaryDirectory() as folder:
+        return result | await figures(Path(folder), quick=quick)
 
 
 def main() -> None:
     """Measure and print."""
+    loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     parser = argparse.ArgumentParser(description="Measure actors.")
-    parser.add_argument("--uvloop", action="store_true", help="run on uvloop")
-    use_uvloop = parser.parse_args().uvloop
-    result = {
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--loop", choices=loops, help="this loop only")
+    options = parser.parse_args()
+    errors = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=errors)  # a line per crash would be measured
+    result: dict[str, Any] = {
         "benchmark": "actors",
-        "loop": "uvloop" if use_uvloop else "asyncio",
         "python": ".".join(map(str, sys.version_info[:3])),
     }
-    factory = uvloop.new_event_loop if use_uvloop else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        result |= runner.run(measured())
+    for name in [options.loop] if options.loop else loops:
+        with asyncio.Runner(loop_factory=loops[name]) as runner:
+            result[name] = runner.run(everything(quick=options.quick))
     print(json.dumps(result))
 
 
