@@ -1,14 +1,15 @@
 """The supervision of one family: carries out on cells what the policy decides."""
 
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ...events.log import LogUnavailableError
 from . import lifecycle
 from .errors import ActorStoppedError, IntensityExceededError
+from .members import Members
 from .spec import SupervisorSpec
-from .supervision import Child, Exited, Failed, Family, Plan, decide
+from .supervision import Exited, Failed, Family, Plan, decide
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -195,7 +196,7 @@ class Supervision:
 
     def _decide(self, child: "Cell", error: BaseException | None) -> Plan:
         rule = self._rule
-        members = _Members(self._children.cells, self._attempts, self._ended)
+        members = Members(self._children.cells, self._attempts, self._ended)
         family = Family(
             rule.strategy,
             self._intensity,
@@ -339,33 +340,3 @@ def _resumable(child: "Cell") -> bool:
         return False
     cells = () if child.children is None else child.children.cells.values()
     return all(cell.state != "failed" for cell in cells)
-
-
-class _Members(Mapping[str, Child]):
-    """The children as the policy sees them, made up only where it looks."""
-
-    __slots__ = ("_attempts", "_cells", "_ended")
-
-    def __init__(
-        self,
-        cells: "Mapping[str, Cell]",
-        attempts: Mapping[str, int],
-        ended: Container[str],
-    ) -> None:
-        self._cells = cells
-        self._attempts = attempts
-        self._ended = ended
-
-    def __getitem__(self, name: str) -> Child:
-        """Describe one child."""
-        cell = self._cells[name]
-        attempt = self._attempts.get(name, 0)
-        return Child(cell.spec, cell.started_s, attempt, name in self._ended)
-
-    def __iter__(self) -> Iterator[str]:
-        """Name them in start order."""
-        return iter(self._cells)
-
-    def __len__(self) -> int:
-        """Count them."""
-        return len(self._cells)

@@ -28,7 +28,7 @@ from .errand import go
 from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .faults import described
 from .grace import end_handler, limited
-from .inbox import HELD
+from .inbox import BUSY, HELD
 from .journal import Journal
 from .mailbox import Item
 from .notices import ActorRestarted, ActorStopped
