@@ -1,6 +1,9 @@
 """`dramaturg log`: what the log holds, and whether it is sound."""
 
 import re
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +14,7 @@ from msgspec.structs import asdict
 
 from ...events import UnknownEvent, vocabulary
 from ...events.log import Recorded
+from ...events.log.reader import LogReader
 from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
 from ...projections import standard_folds
@@ -20,26 +24,16 @@ from ..options import Data, Json
 from ..output import Output
 
 log = App(name="log", help="See what the log holds, and whether it is sound.")
+for _name, _where in (
+    ("stat", "log_sizes:stat"),
+    ("export", "log_files:export"),
+    ("import", "log_files:import_"),
+    ("backup", "log_files:backup"),
+):
+    log.command(f"{__package__}.{_where}", name=_name)
 
-
-@log.command
-def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
-    """Count what the log holds: events, streams by kind, bytes."""
-    output = Output(as_json=as_json)
-    with open_log(data) as reader:
-        kinds: dict[str, dict[str, int]] = {}
-        for head in reader.streams():
-            row = kinds.setdefault(head.kind, {"streams": 0, "open": 0, "events": 0})
-            row["streams"] += 1
-            row["open"] += head.open
-            row["events"] += head.version
-        output.rows(
-            ("kind", "streams", "open", "events"),
-            ({"kind": kind, **row} for kind, row in sorted(kinds.items())),
-            title=f"{reader.path}: {reader.position} events, "
-            f"{reader.path.stat().st_size} bytes",
-        )
-    return 0
+POLL_S = 0.3
+"""How often the log is looked at for what is new."""
 
 
 @log.command
@@ -47,24 +41,49 @@ def tail(
     *,
     lines: Annotated[int, Parameter(name=("--lines", "-n"), help="How many.")] = 20,
     stream: Annotated[str, Parameter(help="Only the events of this stream.")] = "",
+    follow: Annotated[
+        bool,
+        Parameter(
+            name=("--follow", "-f"), negative="", help="Go on as events are written."
+        ),
+    ] = False,
     data: Data = Path("var"),
     as_json: Json = False,
 ) -> int:
     """Show the last events, or the last events of one stream."""
     output = Output(as_json=as_json)
     with open_log(data) as reader:
+        end = reader.position
         if stream:
             head = reader.head(stream)
             after = 0 if head is None else max(0, head.version - lines)
-            events = reader.read_stream(stream, after=after)
+            events = reader.read_stream(stream, after=after, at=end)
         else:
-            events = reader.read(max(0, reader.position - lines), limit=lines)
-        for recorded in events:
-            if as_json:
-                output.value(_row(recorded))
-            else:
-                output.line(_line(recorded))
+            events = reader.read(max(0, end - lines), end, limit=lines)
+        _show(events, output)
+        if follow:
+            with suppress(KeyboardInterrupt):
+                _follow(reader, end, stream, output)
     return 0
+
+
+def _show(events: Iterable[Recorded], output: Output) -> None:
+    for recorded in events:
+        if output.as_json:
+            output.value(_row(recorded))
+        else:
+            output.line(_line(recorded))
+
+
+def _follow(reader: LogReader, after: int, stream: str, output: Output) -> None:
+    """Show what is written after a position, until interrupted."""
+    while True:
+        page = reader.read(after)
+        if page:
+            after = page[-1].position
+            _show((e for e in page if stream in {"", e.stream}), output)
+        else:
+            time.sleep(POLL_S)
 
 
 @log.command

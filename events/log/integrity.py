@@ -78,8 +78,8 @@ class EventCheck:
     length is checked in the same memory.
     """
 
-    def __init__(self) -> None:
-        self.position = 0
+    def __init__(self, after: int = 0) -> None:
+        self.position = after
         self.committed = 0
 
     def check(self, row: ChainedRow) -> Iterator[Damage]:

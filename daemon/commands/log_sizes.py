@@ -1,0 +1,72 @@
+"""`dramaturg log stat`: how large a log is, and how fast it grows."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ...events.log.reader import LogReader
+from ..layout import open_log
+from ..options import Data, Json
+from ..output import Output
+
+HOUR_US = 3_600_000_000
+GROWTH = {"last_hour": HOUR_US, "last_day": 24 * HOUR_US, "last_week": 168 * HOUR_US}
+
+
+def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
+    """Show what the log holds by kind of stream, how large it is and how it grows."""
+    output = Output(as_json=as_json)
+    with open_log(data) as reader:
+        kinds: dict[str, dict[str, int]] = {}
+        for head in reader.streams():
+            row = kinds.setdefault(head.kind, {"streams": 0, "open": 0, "events": 0})
+            row["streams"] += 1
+            row["open"] += head.open
+            row["events"] += head.version
+        sizes = _sizes(reader)
+        output.rows(
+            ("kind", "streams", "open", "events"),
+            ({"kind": kind, **row} for kind, row in sorted(kinds.items())),
+            title=f"{reader.path}: {reader.position} events, "
+            f"{sizes['size_bytes']} bytes",
+        )
+        if as_json:
+            output.value({"kind": "", **sizes})
+        output.line(
+            f"{sizes['wal_bytes']} bytes wait in the WAL, {sizes['free_bytes']} in the "
+            f"file are free; {sizes['archived_events']} events are archived, "
+            f"{sizes['archive_bytes']} bytes in {sizes['segments']} segments",
+        )
+        output.line(
+            ", ".join(
+                f"{sizes[name]} events in the {name.replace('_', ' ')}"
+                for name in GROWTH
+            ),
+        )
+    return 0
+
+
+def _sizes(reader: LogReader) -> dict[str, Any]:
+    path, end = reader.path, reader.position
+    wal = path.with_name(f"{path.name}-wal")
+    ((free, page),) = reader.stored.query(
+        "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size",
+    )
+    segments = reader.stored.segments()
+    archived = sum(segment.events for segment in segments)
+    now_us = time.time_ns() // 1000
+    size = path.stat().st_size
+    return {
+        "events": end,
+        "size_bytes": size,
+        "bytes_per_event": round((size - free * page) / max(1, end - archived)),
+        "wal_bytes": wal.stat().st_size if wal.exists() else 0,
+        "free_bytes": free * page,
+        "segments": len(segments),
+        "archived_events": archived,
+        "archive_bytes": sum(segment.size_bytes for segment in segments),
+        **{
+            name: end - reader.position_at(now_us - span)
+            for name, span in GROWTH.items()
+        },
+    }

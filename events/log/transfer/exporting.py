@@ -1,0 +1,183 @@
+"""Writes a log, or a part of it, as lines of JSON."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from anyio.to_thread import run_sync
+
+from ..api import IdempotencyKey
+from ..integrity import ChainedRow, Damage, EventCheck
+from ..lines import encode_line
+from ..reading import open_file
+from ..rows import Row
+from ..scan import Scan
+from ..schema import format_of
+from ..stored import StoredEvents
+from .lines import DamageLine, Ending, EndLine, KeyLine, Start, encode
+
+PAGE = 1000
+"""Keys read at a time."""
+
+_KEYS = """
+SELECT scope, key, stream, expires FROM keys
+WHERE (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?
+"""
+
+Write = Callable[[bytes], Awaitable[object]]
+"""Takes the next lines of an export."""
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """What an export came to."""
+
+    events: int
+    keys: int
+    damages: int
+    """How much is not as it was written; the export says what."""
+
+
+async def export_log(  # noqa: PLR0913 - which events, by name
+    path: Path,
+    write: Write,
+    *,
+    after: int = 0,
+    until: int | None = None,
+    streams: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """Hand the lines of a log to `write`, some at a time, also while it is written.
+
+    Of a damaged log everything that can be read is exported, and lines between it say
+    what is not as it was written. An export of all streams holds the idempotency keys
+    too; snapshots can be made again and are left out.
+
+    Raises `LogNotFoundError`, `LogFormatError`, `LogUnreadableError` and
+    `LogDamagedError`.
+    """
+    export = await run_sync(partial(_Export, path, after, until, streams))
+    try:
+        pages = export.lines()
+        while lines := await run_sync(next, pages, b""):
+            await write(lines)
+            if progress is not None:
+                progress(export.check.position, export.start.until)
+    finally:
+        await run_sync(export.close)
+    return export.exported
+
+
+class _Export:
+    """Makes the lines, page by page, in worker threads."""
+
+    def __init__(
+        self, path: Path, after: int, until: int | None, streams: Sequence[str]
+    ) -> None:
+        self._db = open_file(path)
+        self._db.text_factory = partial(str, encoding="utf-8", errors="replace")
+        self._stored = StoredEvents(path, self._db)
+        end, closed = self._ends()
+        self._closed = closed
+        ((epoch, committed),) = self._stored.query("SELECT epoch, committed FROM meta")
+        until = end if until is None else min(until, end)
+        if until < end:
+            committed = 0
+        log_format = format_of(self._db)
+        self.start = Start(log_format, after, until, (*streams,), epoch, committed)
+        self.check = EventCheck(after)
+        self.exported = Exported(0, 0, 0)
+        self._digest = sha256()
+
+    def close(self) -> None:
+        self._db.close()
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the export, never nothing at a time."""
+        yield self._counted(encode(self.start))
+        scan = Scan(self._stored)
+        for page in scan.pages(self.start.after, self.start.until):
+            yield from self._page(page)
+        if damages := b"".join(map(self._damage, scan.damages)):
+            yield self._counted(damages)
+        if not self.start.streams:
+            yield from self._keys()
+        digest = self._digest.hexdigest()
+        told = self.exported
+        yield encode(EndLine(Ending(told.events, told.keys, told.damages, digest)))
+
+    def _page(self, page: Iterable[ChainedRow]) -> Iterator[bytes]:
+        lines: list[bytes] = []
+        wanted = set(self.start.streams)
+        events = 0
+        for row in page:
+            damages = list(self.check.check(row))
+            lines += map(self._damage, damages)
+            if wanted and row.stream not in wanted:
+                continue
+            line = self._event(row, damages)
+            events += line != b""
+            lines.append(line)
+        told = self.exported
+        self.exported = Exported(told.events + events, told.keys, told.damages)
+        if joined := b"".join(lines):
+            yield self._counted(joined)
+
+    def _event(self, row: ChainedRow, damages: Sequence[Damage]) -> bytes:
+        kinds = {damage.kind for damage in damages}
+        if "row" in kinds:
+            return b""
+        opaque = bool(row.opaque) or bool(kinds & {"digest", "document"})
+        whole = Row(
+            row.position,
+            row.stream,
+            row.version,
+            row.tag,
+            row.document,
+            row.prev,
+            row.digest,
+            opaque,
+        )
+        return encode_line(whole, is_open=not self._is_closed(row.position))
+
+    def _damage(self, damage: Damage) -> bytes:
+        told = self.exported
+        self.exported = Exported(told.events, told.keys, told.damages + 1)
+        return encode(DamageLine(damage))
+
+    def _keys(self) -> Iterator[bytes]:
+        after: tuple[Any, ...] = ("", "")
+        while page := self._stored.query(_KEYS, (*after, PAGE)):
+            keys = [
+                IdempotencyKey(scope, key, stream, expires)
+                for scope, key, stream, expires in page
+            ]
+            told = self.exported
+            self.exported = Exported(told.events, told.keys + len(keys), told.damages)
+            yield self._counted(b"".join(encode(KeyLine(key)) for key in keys))
+            after = page[-1][:2]
+
+    def _counted(self, lines: bytes) -> bytes:
+        self._digest.update(lines)
+        return lines
+
+    def _ends(self) -> "tuple[int, array[int]]":
+        """Return the last position and those of the events that closed their stream."""
+        query = "SELECT position FROM streams WHERE NOT open ORDER BY position"
+        self._db.execute("BEGIN")
+        try:
+            ((end,),) = self._stored.query("SELECT max(position) FROM events")
+            with closing(self._db.execute(query)) as rows:
+                closed = array("q", (position for (position,) in rows))
+        finally:
+            self._db.execute("ROLLBACK")
+        return end or 0, closed
+
+    def _is_closed(self, position: int) -> bool:
+        at = bisect_left(self._closed, position)
+        return at < len(self._closed) and self._closed[at] == position

@@ -1,0 +1,267 @@
+"""Reads an export into a log, event for event as it was."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from anyio.to_thread import run_sync
+
+from ..api import Header
+from ..digest import FIRST, key_digest
+from ..document import split
+from ..errors import LogDamagedError, LogError
+from ..lines import decode_line
+from ..lock import WriterLock
+from ..opening import open_for_writing
+from ..rows import Row, is_chained
+from ..stored import StoredEvents
+from .lines import DamageLine, EndLine, KeyLine, Start
+
+Read = Callable[[int], Awaitable[bytes]]
+"""Returns so many bytes of an export; none at its end."""
+
+CHUNK_BYTES = 1 << 20
+"""So much is read and committed at a time."""
+
+HEADS_MAX = 16_384
+"""So many heads of streams are remembered."""
+
+_decode_start = msgspec.json.Decoder(Start).decode
+_decode_key = msgspec.json.Decoder(KeyLine).decode
+_decode_damage = msgspec.json.Decoder(DamageLine).decode
+_decode_end = msgspec.json.Decoder(EndLine).decode
+_header = msgspec.json.Decoder(Header).decode
+
+
+class ImportRejectedError(LogError):
+    """An export cannot be imported as it is; what was imported before is sound."""
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What an import came to."""
+
+    events: int
+    """How many were written."""
+    known: int
+    """How many were there already, the very same."""
+    keys: int
+    position: int
+    """The last position of the log."""
+
+
+async def import_log(path: Path, read: Read) -> Imported:
+    """Write an export to the log at `path`, which is made if it is not there.
+
+    Every event is checked against its digest, the chain and the positions before it is
+    written. A log that is not empty must hold the very events that the export begins
+    with, or end where it begins: so an import that was cut off is done again, and goes
+    on where it stopped.
+
+    Raises `ImportRejectedError` naming the line, `LogLockedError` when another process
+    writes the log, `LogFormatError`, `LogDamagedError`, `sqlite3.Error`, `OSError`.
+    """
+    rest = b""
+    while b"\n" not in rest:
+        chunk = await read(CHUNK_BYTES)
+        if not chunk:
+            raise ImportRejectedError("this is no export: its first line is not one")
+        rest += chunk
+    first, _, rest = rest.partition(b"\n")
+    importing = await run_sync(partial(_Import, path, first))
+    try:
+        *lines, rest = rest.split(b"\n")
+        await run_sync(importing.take, lines)
+        while chunk := await read(CHUNK_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            await run_sync(importing.take, lines)
+        return importing.finished()
+    finally:
+        await run_sync(importing.close)
+
+
+class _Import:
+    """Takes lines, in worker threads, and commits some at a time."""
+
+    def __init__(self, path: Path, first: bytes) -> None:
+        self._start = _started(first)
+        self._digest = sha256(first + b"\n")
+        self._line = 1
+        self._ended = False
+        self._written = self._known = self._keys = self._events = 0
+        self._lock = WriterLock(path)
+        self._lock.acquire()
+        try:
+            self._db = open_for_writing(path, None)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._stored = StoredEvents(path, self._db)
+        self._next, self._committed = self._stored.query(
+            "SELECT next_position, committed FROM meta"
+        )[0]
+        if self._start.after >= self._next:
+            self.close()
+            raise ImportRejectedError(
+                f"the log ends at position {self._next - 1} and the export begins "
+                f"after {self._start.after}: import what is between them first",
+            )
+        self._heads: dict[str, tuple[int, int | None, bytes]] = {}
+        self._changed: dict[str, tuple[Any, ...]] = {}
+
+    def close(self) -> None:
+        self._db.close()
+        self._lock.release()
+
+    def take(self, lines: Sequence[bytes]) -> None:
+        """Check lines and commit what they hold, wholly or not at all."""
+        rows: list[tuple[Any, ...]] = []
+        keys: list[tuple[Any, ...]] = []
+        self._changed.clear()
+        for line in lines:
+            self._line += 1
+            if self._ended:
+                raise self._rejected("something follows after its end")
+            if line.startswith(b'{"position":'):
+                self._event(line, rows)
+            elif line.startswith(b'{"key":'):
+                keys.append(self._key(line))
+            else:
+                self._other(line)
+            self._digest.update(line + b"\n")
+        self._commit(rows, keys)
+
+    def finished(self) -> Imported:
+        """Return what it came to. Raises `ImportRejectedError` if the end is missing."""
+        if not self._ended:
+            raise self._rejected(
+                f"it was cut off; {self._written} events were imported and are sound, "
+                "import all of it to go on",
+            )
+        return Imported(self._written, self._known, self._keys, self._next - 1)
+
+    def _event(self, line: bytes, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            row, is_open = decode_line(line)
+        except LogDamagedError as error:
+            raise self._rejected(str(error)) from error
+        self._events += 1
+        expected = self._start.after + self._events
+        if row.position != expected:
+            raise self._rejected(
+                f"position {row.position} stands where {expected} should",
+            )
+        if row.position < self._next:
+            self._compare(row)
+            return
+        version, prev, digest = self._head(row.stream)
+        if (row.version, row.prev) != (version + 1, prev) and not (
+            row.opaque and row.version == 0 and prev is None
+        ):
+            raise self._rejected(
+                f"version {row.version} of {row.stream!r} does not follow {version}",
+            )
+        if not is_chained(digest, row):
+            raise self._rejected(f"position {row.position} does not fit its digest")
+        self._check_time(row)
+        state: Any = row.document if row.opaque else row.document.decode()
+        place = row.position, row.stream, row.version, row.tag
+        rows.append((*place, state, prev, row.digest))
+        self._next += 1
+        self._heads[row.stream] = row.version, row.position, row.digest
+        kind = row.stream.partition("/")[0]
+        head = row.stream, kind, row.version, row.position, row.digest, is_open
+        self._changed[row.stream] = head
+
+    def _compare(self, row: Row) -> None:
+        there = self._stored.row(row.position)
+        if there is None or there.digest != row.digest:
+            raise self._rejected(
+                f"the log has another event at position {row.position}: it is no "
+                "earlier part of this one; choose another file",
+            )
+        self._known += 1
+
+    def _check_time(self, row: Row) -> None:
+        if row.opaque:
+            return
+        committed = _header(split(row.document)[0]).committed
+        if committed < self._committed:
+            raise self._rejected(f"time goes back at position {row.position}")
+        self._committed = committed
+
+    def _head(self, stream: str) -> tuple[int, int | None, bytes]:
+        head = self._heads.get(stream)
+        if head is None:
+            rows = self._stored.query(
+                "SELECT version, position, digest FROM streams WHERE stream = ?",
+                (stream,),
+            )
+            head = rows[0] if rows else (0, None, FIRST)
+            if len(self._heads) >= HEADS_MAX:
+                self._heads.clear()
+                self._heads.update(
+                    (name, (row[2], row[3], row[4]))
+                    for name, row in self._changed.items()
+                )
+                head = self._heads.get(stream, head)
+        return head
+
+    def _key(self, line: bytes) -> tuple[Any, ...]:
+        try:
+            key = _decode_key(line).key
+        except msgspec.MsgspecError as error:
+            raise self._rejected(f"this is no key ({error})") from error
+        self._keys += 1
+        row = key.scope, key.key, key.stream, key.expires_us
+        return (*row, key_digest(*row))
+
+    def _other(self, line: bytes) -> None:
+        if line.startswith(b'{"damage":'):
+            raise self._rejected(
+                f"the log it was made from is damaged: {_decode_damage(line).damage}",
+            )
+        try:
+            end = _decode_end(line).end
+        except msgspec.MsgspecError as error:
+            raise self._rejected(f"this is no line of an export ({error})") from error
+        if (end.events, end.digest) != (self._events, self._digest.hexdigest()):
+            raise self._rejected("it is not as it was written")
+        self._ended = True
+
+    def _commit(self, rows: list[tuple[Any, ...]], keys: list[tuple[Any, ...]]) -> None:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?)", rows)
+        db.executemany(
+            "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?)",
+            list(self._changed.values()),
+        )
+        db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?)", keys)
+        committed = max(self._committed, self._start.committed if self._ended else 0)
+        db.execute(
+            "UPDATE meta SET next_position = ?, committed = ?, epoch = max(epoch, ?)",
+            (self._next, committed, self._start.epoch),
+        )
+        db.execute("COMMIT")
+        self._written += len(rows)
+
+    def _rejected(self, what: str) -> ImportRejectedError:
+        return ImportRejectedError(f"line {self._line} of the export: {what}")
+
+
+def _started(line: bytes) -> Start:
+    try:
+        start = _decode_start(line)
+    except msgspec.MsgspecError as error:
+        raise ImportRejectedError(
+            f"this is no export: its first line is not one ({error})",
+        ) from error
+    if start.streams:
+        raise ImportRejectedError(
+            "this is an export of some streams alone, whose positions have gaps: it is "
+            "for reading; export all streams to import them",
+        )
+    return start

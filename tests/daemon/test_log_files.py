@@ -1,0 +1,122 @@
+"""`dramaturg log stat`, `tail --follow`, `export`, `import` and `backup`."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Run
+
+Captured = pytest.CaptureFixture[str]
+KEPT = Path(__file__).parents[1] / "log" / "formats" / "v2" / "documents.db"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "var"
+    folder.mkdir()
+    shutil.copyfile(KEPT, folder / "events.db")
+    return folder
+
+
+def told(capsys: Captured) -> list[Any]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_how_large_a_log_is_and_how_it_grows(
+    dramaturg: Run, data: Path, capsys: Captured
+) -> None:
+    assert dramaturg("log", "stat", "--data", data, "--json") == 0
+    (sizes,) = [row for row in told(capsys) if not row["kind"]]
+    assert sizes["events"] == 38
+    assert sizes["size_bytes"] == KEPT.stat().st_size
+    assert 500 < sizes["bytes_per_event"] < 2000
+    assert (sizes["segments"], sizes["archived_events"]) == (0, 0)
+    assert sizes["last_hour"] <= sizes["last_week"] <= 38
+
+    assert dramaturg("log", "stat", "--data", data) == 0
+    assert "events in the last day" in capsys.readouterr().out
+
+
+def test_a_log_goes_through_a_file_and_through_a_pipe(
+    dramaturg: Run, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    file = tmp_path / "log.ndjson"
+    assert dramaturg("log", "export", file, "--data", data) == 0
+    assert "38 events and 5 keys" in capsys.readouterr().out
+    assert dramaturg("log", "import", file, "--data", tmp_path / "twin") == 0
+    assert "38 events imported" in capsys.readouterr().out
+    assert dramaturg("log", "import", file, "--data", data, "--json") == 0
+    assert told(capsys) == [{"events": 0, "known": 38, "keys": 5, "position": 38}]
+
+    run = [sys.executable, "-m", "dramaturg.daemon", "log"]
+    piped = subprocess.run(
+        [*run, "export", "--data", str(tmp_path / "twin")],
+        capture_output=True,
+        check=True,
+    )
+    assert piped.stdout == file.read_bytes()
+    into = [*run, "import", "-", "--data", str(tmp_path / "third.db")]
+    subprocess.run(into, input=piped.stdout, check=True)
+    assert dramaturg("log", "verify", "--data", tmp_path / "third.db") == 0
+
+
+def test_an_export_of_a_damaged_log_says_so_and_leaves_what_it_can(
+    dramaturg: Run, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    stored = (data / "events.db").read_bytes()
+    (data / "events.db").write_bytes(stored.replace(b"item.done", b"item.gone", 1))
+
+    file = tmp_path / "log.ndjson"
+    assert dramaturg("log", "export", file, "--data", data, "--json") == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["events"] == 38
+    assert "not as they were written" in said.err
+    assert dramaturg("log", "import", file, "--data", tmp_path / "twin") == 1
+    assert "is damaged" in capsys.readouterr().err
+    assert dramaturg("log", "import", tmp_path / "none", "--data", tmp_path) == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_copy_is_made_and_verified(
+    dramaturg: Run, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    copy = tmp_path / "copy.db"
+    assert dramaturg("log", "backup", copy, "--data", data, "--json") == 0
+    assert told(capsys)[0]["events"] == 38
+    assert dramaturg("log", "backup", copy, "--data", data) == 1
+    assert "name another file" in capsys.readouterr().err
+    assert dramaturg("log", "verify", "--data", copy) == 0
+
+
+def test_the_tail_is_followed_until_interrupted(
+    dramaturg: Run,
+    data: Path,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = tmp_path / "log.ndjson"
+    assert dramaturg("log", "export", lines, "--data", data) == 0
+    start = tmp_path / "start.ndjson"
+    assert dramaturg("log", "export", start, "--until", "30", "--data", data) == 0
+    twin = tmp_path / "twin"
+    assert dramaturg("log", "import", start, "--data", twin) == 0
+    capsys.readouterr()
+    waits = iter([lambda: dramaturg("log", "import", lines, "--data", twin)])
+
+    def wait(_seconds: float) -> None:
+        if (step := next(waits, None)) is None:
+            raise KeyboardInterrupt
+        step()
+
+    monkeypatch.setattr(time, "sleep", wait)
+    words = ("log", "tail", "-n", "2", "--follow", "--data", twin)
+    assert dramaturg(*words, "--json") == 0
+    found = [json.loads(s) for s in capsys.readouterr().out.splitlines() if s[0] == "{"]
+    assert [row["position"] for row in found] == [*range(29, 39)]
