@@ -8,6 +8,7 @@ from .digest import FIRST
 from .errors import LogDamagedError, LogError, LogUnavailableError
 from .rows import Row, is_chained
 from .schema import connect_writer
+from .wal import wal_damage, wal_of
 
 HEADS_MAX = 10_000
 """So many open streams are looked at; the others when they are read."""
@@ -41,12 +42,13 @@ def open_for_writing(
 
     Raises `LogFormatError`, `LogDamagedError`, `sqlite3.Error` and `OSError`.
     """
+    _check_wal(path)  # before SQLite, which drops what it cannot read
     db = connect_writer(path, create=acknowledged is None, factory=factory)
     try:
         db.execute("BEGIN IMMEDIATE")  # nobody may move the WAL meanwhile
         _check(db, path, acknowledged or 0)
         _check_heads(db, path)
-        _write_again(path.with_name(f"{path.name}-wal"))
+        _write_again(wal_of(path))
         db.execute("ROLLBACK")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except BaseException:
@@ -68,6 +70,15 @@ def opening_error(path: Path, error: Exception) -> Exception:
         f"{path} cannot be opened: {error}; check the folder, its permissions and "
         "the space on its disk",
     )
+
+
+def _check_wal(path: Path) -> None:
+    damage = wal_damage(path)
+    if damage is not None:
+        raise LogDamagedError(
+            f"{path}: {damage}. Nothing was changed: copy it and {wal_of(path).name} "
+            "away, export what can still be read, and restore it from a backup",
+        )
 
 
 def _check(db: sqlite3.Connection, path: Path, acknowledged: int) -> None:

@@ -19,6 +19,7 @@ from .seal import Sealed
 from .seal_check import SealCheck
 from .side_tables import SideTables
 from .stored import StoredEvents
+from .wal import wal_damage
 
 DAMAGES_MAX = 100
 """How many damages are told apart; after the first few it is the same story."""
@@ -144,6 +145,10 @@ class _Verification:
         ((page_size,),) = stored.query("PRAGMA page_size")
         if self._path.stat().st_size % page_size:
             yield Damage("file", 0, "", "its last page is incomplete: it was cut")
+        damage = wal_damage(self._path)
+        if damage is not None:
+            ((end,),) = stored.query("SELECT coalesce(max(position), 0) FROM events")
+            yield Damage("wal", end + 1, "", f"{damage}: they began at this position")
         for (message,) in stored.query(f"PRAGMA integrity_check({STRUCTURES_MAX})"):
             if message != "ok":
                 yield Damage("file", 0, "", message)
