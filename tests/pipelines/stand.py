@@ -1,5 +1,6 @@
 """A stand for pipelines: a log in memory, a clock, and stages that do as they are told."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -9,7 +10,7 @@ import anyio
 
 from dramaturg.actors.pipelines import Pipeline, RunningPipeline, Stage, Work
 from dramaturg.actors.pipelines.tree import start_pipeline
-from dramaturg.actors.runtime import ActorSystem, ManualClock
+from dramaturg.actors.runtime import ActorSystem
 from dramaturg.events import Event
 from dramaturg.events.log.memory import MemoryLog
 from dramaturg.events.vocabulary import vocabulary
@@ -63,9 +64,9 @@ HANG = object()
 class Stand:
     """A running pipeline and what a test needs beside it."""
 
-    def __init__(self, system: ActorSystem, clock: ManualClock, log: MemoryLog) -> None:
+    def __init__(self, system: ActorSystem, log: MemoryLog) -> None:
         self.system = system
-        self.clock = clock
+        self.clock = system.clock
         self.log = log
         self.running: RunningPipeline
 
@@ -80,10 +81,9 @@ class Stand:
         return submitted.item
 
     async def advance(self, seconds: float) -> None:
-        """Let time pass in small steps, so that what timers set off has its time."""
-        for _ in range(20):
-            self.clock.advance(seconds / 20)
-            await self.system.settled()
+        """Let time pass, and what it sets off come to an end."""
+        await asyncio.sleep(seconds)
+        await self.system.settled()
 
     async def place(self, item: str) -> str:
         return (await self.running.item(item)).place
@@ -100,10 +100,9 @@ class Stand:
 
 @asynccontextmanager
 async def stand(log: MemoryLog | None = None, seed: int = 1) -> AsyncGenerator[Stand]:
-    clock = ManualClock()
-    own = log or MemoryLog(vocabulary(), now_us=clock.now_us)
-    async with ActorSystem(log=own, clock=clock, seed=seed) as system:
-        yield Stand(system, clock, own)
+    own = log or MemoryLog(vocabulary())
+    async with ActorSystem(log=own, seed=seed) as system:
+        yield Stand(system, own)
 
 
 def pipeline(*stages: Stage, **more: Any) -> Pipeline:

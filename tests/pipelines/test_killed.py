@@ -12,6 +12,7 @@ import pytest
 
 from dramaturg.actors.pipelines import FOLD
 from dramaturg.events import Event
+from dramaturg.events.log import seal
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.pipelines import ItemDone, ItemSubmitted, StageDone, StageStarted
 from dramaturg.events.vocabulary import vocabulary
@@ -55,6 +56,7 @@ def test_a_killed_pipeline_finishes_every_acknowledged_item_once(
             assert isinstance(recorded.event, Event)
             streams[recorded.stream].append(recorded.event)
     del streams["pipeline/small"]
+    del streams[seal.STREAM]
 
     assert {stream.rpartition("/")[2] for stream in streams} == acknowledged
     first = [events[0] for events in streams.values()]
