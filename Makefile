@@ -1,11 +1,11 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run format check test bench lock
+.PHONY: help setup run format check test bench lock crash-points
 PYTHON ?= python3
 BIN := .venv/bin
 DOCS ?=
 
 help:    ## Say what each target does
-	@grep -E '^[a-z]+: +.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+: +.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 # Pinned and hashed, and naming no package index, so that they install from whichever one is configured.
 .venv/.run: pyproject.toml requirements/run.txt
@@ -39,6 +39,9 @@ check: .venv/.ready  ## Everything that can be known without running the code
 
 test: .venv/.ready  ## Run the tests on every core and measure their coverage
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov
+
+crash-points: .venv/.ready  ## Crash a long life of a log at every write, sync and truncate (half an hour)
+	DRAMATURG_CRASH_POINTS=long $(BIN)/python -m pytest tests/log/test_crash_points.py --numprocesses auto --dist worksteal
 
 bench: .venv/.ready  ## Measure speed against floors of the same run, a JSON line each
 	for name in log actors breakers pipelines; do $(BIN)/python -m benchmarks.$$name || exit 1; done
