@@ -1,7 +1,7 @@
 """The words in which one speaks to a log: appends, contexts, recorded events."""
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -156,8 +156,8 @@ class EventLog(Protocol):
         context: Context | None = None,
         *,
         keys: Sequence[IdempotencyKey] = (),
-    ) -> Coroutine[Any, Any, Appended]:
-        """Append and wait until it is durable. Raises `LogError`s."""
+    ) -> Awaitable[Appended]:
+        """Append at once; await what is returned until it is durable, or a `LogError`."""
         ...
 
     async def read(

@@ -84,6 +84,8 @@ class Committer:
         self._older_heads: dict[str, Head] = {}
         """Those used before; they are taken up again or forgotten."""
         self._groups = 0
+        self.group_bytes = 0
+        """How long the documents of the last group are."""
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE meta SET epoch = epoch + 1")
         row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
@@ -149,6 +151,8 @@ class Committer:
         self._groups += 1
         if group.event_values:
             _INSERT_EVENTS.run(db, group.event_values)
+            documents = group.event_values[:: _INSERT_EVENTS.columns]
+            self.group_bytes = sum(map(len, documents))
             _MOVE_STREAMS.run(db, _flat(group.moved))
             _TURN_STREAMS.run(db, _flat(group.turned))
         if group.key_values:

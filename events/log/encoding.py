@@ -1,8 +1,7 @@
 """Turns an event into the JSON that is kept, and refuses what JSON would change."""
 
 import math
-import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -10,15 +9,17 @@ from msgspec import inspect
 
 from ..event import Event
 from ..registry import Registry
-from .api import IdempotencyKey
+from .api import IdempotencyKey, StreamAppend
 from .errors import EncodingError
 
 INT_LIMIT = 2**53
 """From here on a reader that knows only doubles would see another number."""
 
-Check = Callable[[Event], None]
+_INT_MIN = 1 - INT_LIMIT
 
-_JSON = msgspec.json.Encoder()
+Encode = Callable[[Event], bytes]
+
+_encode = msgspec.json.Encoder().encode
 _read_raw = msgspec.json.Decoder(msgspec.Raw).decode
 """Fails for text that is no JSON; the numbers in it are its maker's business."""
 _PLAIN = (
@@ -36,6 +37,8 @@ _PLAIN = (
     inspect.LiteralType,
 )
 """Types whose values never become a JSON number that could be wrong."""
+_HARMLESS = (bool, str, bytes, type(None), msgspec.UnsetType)
+"""The same of the values that stand in a field of no such type."""
 
 
 class EventEncoder:
@@ -49,36 +52,36 @@ class EventEncoder:
 
     def __init__(self, registry: Registry) -> None:
         self._known = frozenset(registry.classes.values())
-        self._checks: dict[type[Event], Check | None] = {}
+        self._encoders: dict[type[Event], Encode] = {}
 
-    def encode(self, event: Event) -> bytes:
-        """Return the event's data as a JSON document.
+    def encode(self, streams: Sequence[StreamAppend]) -> list[bytes]:
+        """Return the data of all events of an append, each a JSON document.
 
         Raises `EncodingError` for classes outside the registry and for values
         that could not be read back as they are.
         """
-        try:
-            check = self._checks[type(event)]
-        except KeyError:
-            check = self._learn(type(event))
-        try:
-            if check is not None:
-                check(event)
-            return _JSON.encode(event)
-        except (TypeError, ValueError, msgspec.MsgspecError) as error:
-            raise EncodingError(
-                f"{type(event).__qualname__} cannot be kept as JSON: {error}",
-            ) from error
+        encoders = self._encoders
+        datas: list[bytes] = []
+        for append in streams:
+            for event in append.events:
+                try:
+                    encode = encoders.get(type(event)) or self._learn(type(event))
+                    datas.append(encode(event))
+                except (TypeError, ValueError, msgspec.MsgspecError) as error:
+                    raise EncodingError(
+                        f"{type(event).__qualname__} cannot be kept as JSON: {error}",
+                    ) from error
+        return datas
 
-    def _learn(self, cls: type[Event]) -> Check | None:
+    def _learn(self, cls: type[Event]) -> Encode:
         """Work a class out. Raises `EncodingError` for one outside the registry."""
         if cls not in self._known:
             raise EncodingError(
                 f"{cls.__qualname__} is not registered with this log: "
                 "add the class to its registry",
             )
-        check = self._checks[cls] = _check_of(cls)
-        return check
+        encode = self._encoders[cls] = _encoder_of(cls)
+        return encode
 
 
 def is_name(text: str) -> bool:
@@ -105,49 +108,42 @@ def check_key(key: IdempotencyKey) -> None:
         raise EncodingError(f"a key's expires_us is {expires_us}, 2**53 is the limit")
 
 
-def _check_of(cls: type[Event]) -> Check | None:
-    """Compile the test of a class: None if no field can hold a number."""
-    integers: list[str] = []
-    floats: list[str] = []
-    raws: list[str] = []
-    others: list[str] = []
-    for name, kind in _field_types(cls):
-        if isinstance(kind, inspect.IntType):
-            integers.append(name)
-        elif isinstance(kind, inspect.FloatType):
-            floats.append(name)
-        elif isinstance(kind, inspect.RawType):
-            raws.append(name)
-        elif not _is_plain(kind):
-            others.append(name)
-    checks = [
-        *([_check_integers(*integers)] if integers else ()),
-        *(_check_float(name) for name in floats),
-        *(_check_raw(name) for name in raws),
-        *(_check_nested(name) for name in others),
+def _encoder_of(cls: type[Event]) -> Encode:
+    """Compile what tests and encodes the events of a class.
+
+    It is one function, and none but msgspec's own for a class whose fields hold no
+    numbers. Nearly all that is to be tested are integers.
+    """
+    kinds = dict(_field_types(cls))
+    integers = [n for n, kind in kinds.items() if isinstance(kind, inspect.IntType)]
+    others = [
+        name
+        for name, kind in kinds.items()
+        if name not in integers and not _is_plain(kind)
     ]
-    if len(checks) <= 1:
-        return checks[0] if checks else None
+    if not integers and not others:
+        return _encode
 
-    def check_all(event: Event) -> None:
-        for check in checks:
-            check(event)
+    def encode(event: Event) -> bytes:
+        for name in integers:
+            value = getattr(event, name)
+            if not _INT_MIN <= value < INT_LIMIT:
+                raise ValueError(f"{name} is {value}, its size must be below 2**53")
+        for name in others:
+            value = getattr(event, name)
+            if value.__class__ is msgspec.Raw:
+                _check_raw(value)
+            else:
+                _check_value(value, name)
+        return _encode(event)
 
-    return check_all
+    return encode
 
 
-def _all_of(checks: list[Check]) -> Check:
-    """Join tests into one, most classes' two without a loop."""
-    first, *rest = checks
-    if not rest:
-        return first
-    second = _all_of(rest)
-
-    def check(event: Event) -> None:
-        first(event)
-        second(event)
-
-    return check
+def _check_raw(value: msgspec.Raw) -> None:
+    """Raise unless this is JSON, in UTF-8 as all of a document is."""
+    _read_raw(value)
+    str(value, "utf-8")
 
 
 def _field_types(cls: type[Event]) -> Iterable[tuple[str, inspect.Type]]:
@@ -169,67 +165,12 @@ def _is_plain(kind: inspect.Type) -> bool:
     return False
 
 
-def _check_integers(*names: str) -> Check:
-    if len(names) == 1:
-        return _check_integer(names[0])
-    get = operator.attrgetter(*names)
-
-    def check(event: Event) -> None:
-        values = get(event)
-        if max(values) >= INT_LIMIT or min(values) <= -INT_LIMIT:
-            for name in names:
-                _check_integer(name)(event)
-
-    return check
-
-
-def _check_integer(name: str) -> Check:
-    get = operator.attrgetter(name)
-
-    def check(event: Event) -> None:
-        if not -INT_LIMIT < get(event) < INT_LIMIT:
-            raise ValueError(f"{name} is {get(event)}, its size must be below 2**53")
-
-    return check
-
-
-def _check_float(name: str) -> Check:
-    get = operator.attrgetter(name)
-    infinity = float("inf")
-
-    def check(event: Event) -> None:
-        if not -infinity < get(event) < infinity:
-            raise ValueError(f"{name} is {get(event)}, which JSON cannot say")
-
-    return check
-
-
-def _check_raw(name: str) -> Check:
-    get = operator.attrgetter(name)
-
-    def check(event: Event) -> None:
-        value = get(event)
-        if value is not msgspec.UNSET:
-            _read_raw(value)
-
-    return check
-
-
-def _check_nested(name: str) -> Check:
-    get = operator.attrgetter(name)
-
-    def check(event: Event) -> None:
-        _check_value(get(event), name)
-
-    return check
-
-
 def _check_value(value: Any, where: str) -> None:
     """Test whatever stands in a field that may hold numbers somewhere."""
-    if isinstance(value, bool | str | bytes | None):
+    if isinstance(value, _HARMLESS):
         return
     if isinstance(value, msgspec.Raw):
-        _read_raw(value)
+        _check_raw(value)
     elif isinstance(value, int):
         if not -INT_LIMIT < value < INT_LIMIT:
             raise ValueError(f"{where} is {value}, its size must be below 2**53")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -13,7 +13,6 @@ from ..wall import wall_us
 from .api import (
     Appended,
     Context,
-    Done,
     IdempotencyKey,
     Incarnation,
     Recorded,
@@ -31,7 +30,7 @@ from .errors import (
 )
 from .listeners import Listeners
 from .memory_store import MemoryStore
-from .outcomes import Outcome, appended, deliver
+from .outcomes import Outcome, Waiter, appended, deliver
 from .pending import Pending, encoded
 
 
@@ -158,7 +157,7 @@ class MemoryLog:
         self,
         streams: Sequence[StreamAppend],
         context: Context,
-        done: Done,
+        done: Waiter,
         *,
         keys: Sequence[IdempotencyKey] = (),
         incarnation: Incarnation | None = None,
@@ -182,16 +181,16 @@ class MemoryLog:
             self._scheduled = True
             loop.call_soon(self._flush)
 
-    async def append(
+    def append(
         self,
         streams: Sequence[StreamAppend],
         context: Context | None = None,
         *,
         keys: Sequence[IdempotencyKey] = (),
-    ) -> Appended:
+    ) -> Awaitable[Appended]:
         """Append and wait until it is committed; see `EventLog.append`."""
         context = context or Context(at_us=self._now_us())
-        return await appended(self, streams, context, keys)
+        return appended(self, streams, context, keys)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; see `EventLog.save_snapshot`."""

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .api import Context, Done, IdempotencyKey, Incarnation, StreamAppend
+from .api import Context, IdempotencyKey, Incarnation, StreamAppend
 from .encoding import EventEncoder, check_key
 from .errors import AppendRejectedError, EncodingError, KeyTakenError, LogError
+from .outcomes import Waiter
 
 
 class Pending(msgspec.Struct, gc=False):
@@ -17,7 +18,7 @@ class Pending(msgspec.Struct, gc=False):
 
     streams: Sequence[StreamAppend]
     context: Context
-    done: Done
+    done: Waiter
     keys: Sequence[IdempotencyKey]
     incarnation: Incarnation | None
     datas: list[bytes]
@@ -35,7 +36,7 @@ def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
     encoder: EventEncoder,
     streams: Sequence[StreamAppend],
     context: Context,
-    done: Done,
+    done: Waiter,
     keys: Sequence[IdempotencyKey],
     incarnation: Incarnation | None,
 ) -> Pending:
@@ -43,12 +44,8 @@ def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
 
     It takes its place in the queue all the same, so that outcomes keep their order.
     """
-    encode = encoder.encode
     try:
-        if len(streams) == 1:
-            datas = [encode(event) for event in streams[0].events]
-        else:
-            datas = [encode(event) for append in streams for event in append.events]
+        datas = encoder.encode(streams)
         for key in keys:
             check_key(key)
     except EncodingError as error:

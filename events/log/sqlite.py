@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -15,7 +15,6 @@ from ..registry import Registry
 from .api import (
     Appended,
     Context,
-    Done,
     IdempotencyKey,
     Incarnation,
     Recorded,
@@ -28,7 +27,7 @@ from .errors import LogError, LogUnavailableError
 from .gathering import Gathering
 from .listeners import Listeners
 from .opening import opening_error
-from .outcomes import Outcome, appended, deliver
+from .outcomes import Outcome, Waiter, appended, deliver
 from .pending import Pending, encoded
 from .reader_pool import ReaderPool
 from .seal import EVENTS
@@ -146,7 +145,7 @@ class SqliteLog:
         self,
         streams: Sequence[StreamAppend],
         context: Context,
-        done: Done,
+        done: Waiter,
         *,
         keys: Sequence[IdempotencyKey] = (),
         incarnation: Incarnation | None = None,
@@ -173,10 +172,10 @@ class SqliteLog:
         context: Context | None = None,
         *,
         keys: Sequence[IdempotencyKey] = (),
-    ) -> Coroutine[Any, Any, Appended]:
+    ) -> Awaitable[Appended]:
         """Append and wait until it is durable; see `EventLog.append`.
 
-        It hands on the coroutine of `appended`, as one of its own would cost a frame
+        What it returns is a future wherever it can, for a coroutine would cost a frame
         at every wake-up.
         """
         context = context or Context(at_us=self._options.now_us())
@@ -205,7 +204,8 @@ class SqliteLog:
         """Hand what was gathered to the writer."""
         if self._tick or (self._snapshots and self._closing):
             self._gathering.sent(len(self._tick), self._loop.time())
-            self._writer.put(Work(self._tick, [*self._snapshots.values()]))
+            size = sum([len(pending.datas) for pending in self._tick])
+            self._writer.put(Work(self._tick, [*self._snapshots.values()], size))
             self._tick = []
             self._snapshots.clear()
 

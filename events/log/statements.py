@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-_MANY, _FEW = 256, 64
+_MANY, _FEW = 256, 128
 """Up to `_FEW` rows are one statement, more are split into statements of these sizes.
 
 So an ordinary group takes one or two steps, and all statements stay prepared.
@@ -23,22 +23,26 @@ class InsertMany:
     """
 
     def __init__(self, head: str, row: str, tail: str = "") -> None:
-        self._columns = row.count("?")
-        self._sql = {
-            size: f"{head} VALUES {','.join([row] * size)} {tail}"
-            for size in (*range(1, _FEW + 1), _MANY)
-        }
+        self.columns = row.count("?")
+        self._parts = head, row, tail
+        self._sql: dict[int, str] = {}
+        """The statements that were needed so far, by their number of rows."""
 
     def run(self, db: sqlite3.Connection, values: list[Any]) -> None:
         """Insert `len(values) / columns` rows in their order."""
-        columns = self._columns
+        columns = self.columns
         rows, start = len(values) // columns, 0
         while rows:
             size = _MANY if rows >= _MANY else min(rows, _FEW)
             end = start + size * columns
-            db.execute(self._sql[size], values[start:end])
+            db.execute(self._sql.get(size) or self._of(size), values[start:end])
             rows -= size
             start = end
+
+    def _of(self, size: int) -> str:
+        head, row, tail = self._parts
+        sql = self._sql[size] = f"{head} VALUES {','.join([row] * size)} {tail}"
+        return sql
 
 
 class SelectMany:

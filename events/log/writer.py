@@ -37,7 +37,7 @@ A look gives the interpreter's lock away, so it is not taken after every group.
 """
 
 _GROUP_BYTES = 16 << 10
-"""What a group adds to the WAL, roughly, besides twice the size of its data."""
+"""What a group adds to the WAL, roughly, besides twice the size of its documents."""
 
 _log = structlog.get_logger()
 
@@ -47,16 +47,8 @@ class Work(msgspec.Struct):
 
     appends: list[Pending]
     snapshots: list[Snapshot]
-
-    @property
-    def size(self) -> int:
-        """How many events there are."""
-        return sum([len(pending.datas) for pending in self.appends])
-
-    @property
-    def size_bytes(self) -> int:
-        """How long their data are."""
-        return sum([len(data) for each in self.appends for data in each.datas])
+    size: int
+    """How many events the appends have."""
 
 
 class Token(Enum):
@@ -184,8 +176,8 @@ class Writer:
                 self._pause_s = self._options.retry_s[0]
                 position = committer.position
                 self._tell(self._side.committed, outcomes, work.size, position)
-                self._grown_bytes += 2 * work.size_bytes + _GROUP_BYTES
-                work = Work([], [])
+                self._grown_bytes += 2 * committer.group_bytes + _GROUP_BYTES
+                work = Work([], [], 0)
             self._checkpoint(committer)
         except Exception as error:  # noqa: BLE001 - nobody else would answer the appends
             return self._survive(error, work)
@@ -193,14 +185,13 @@ class Writer:
 
     def _next(self) -> Work:
         """Wait for work, and take what else is queued up to the limit of a group."""
-        work = Work([], [])
-        size = 0
+        work = Work([], [], 0)
         item = self._queue.get()
         while isinstance(item, Work):
             work.appends += item.appends
             work.snapshots += item.snapshots
-            size += item.size
-            if size >= GROUP_MAX:
+            work.size += item.size
+            if work.size >= GROUP_MAX:
                 return work
             try:
                 item = self._queue.get_nowait()

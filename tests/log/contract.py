@@ -482,6 +482,7 @@ class LogContract:
         [
             Counted(2**53),
             Counted(-(2**53)),
+            Counted(1e300),  # type: ignore[arg-type] # no integer, and too large
             Counted("text"),  # type: ignore[arg-type] # what a careless caller hands over
             Measured(float("nan")),
             Measured(float("inf")),
@@ -502,6 +503,7 @@ class LogContract:
             Mixed(raw=msgspec.Raw(b'{"half":')),
             Mixed(raw=msgspec.Raw(b"1 2")),
             Mixed(raw=msgspec.Raw(b"")),
+            Mixed(raw=msgspec.Raw(b'"\xff"')),
             Unregistered(),
         ],
         ids=spelt,
