@@ -8,6 +8,7 @@ from .actions import (
     ReasonMissingError,
     ResetBreaker,
     TripBreaker,
+    obey,
 )
 from .actor import BreakerActor
 from .breaker import Breaker
@@ -46,4 +47,5 @@ __all__ = [
     "Statistics",
     "TripBreaker",
     "evolve",
+    "obey",
 ]

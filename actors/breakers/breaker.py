@@ -249,38 +249,40 @@ class Breaker(Steering):
 
     def done(self, permit: Permit, result: object = None) -> None:
         """End a permit whose call returned."""
-        outcome = self.outcomes.of_result(result)
-        wait_s = self.outcomes.retry_after_s(result) if outcome == "failure" else None
-        self._settle(permit, outcome, "", wait_s)
+        self._end(permit, self.outcomes.of_result, result, "")
 
     def failed(self, permit: Permit, error: BaseException) -> None:
         """End a permit whose call raised; what is ignored or cancelled is neutral."""
-        outcome = self.outcomes.of_error(error)
-        failure = outcome == "failure"
-        name = type(error).__name__ if failure else ""
-        wait_s = self.outcomes.retry_after_s(error) if failure else None
-        self._settle(permit, outcome, name, wait_s)
+        self._end(permit, self.outcomes.of_error, error, type(error).__name__)
 
     def cancel(self, permit: Permit) -> None:
         """Give back a permit whose call was not made or proved nothing."""
         self.machine.cancel(permit, self.now())
 
-    def _settle(
+    def _end(
         self,
         permit: Permit,
-        outcome: ProbeOutcome,
+        judge: Callable[[Any], ProbeOutcome],
+        what: object,
         error: str,
-        retry_after_s: float | None,
     ) -> None:
+        """Settle a permit as `what` came of it is judged."""
+        wait_s: float | None = None
+        try:
+            outcome = judge(what)
+            if outcome == "failure":
+                wait_s = self.outcomes.retry_after_s(what)
+        except BaseException:
+            self.cancel(permit)  # what judges has failed, and the call proved nothing
+            raise
         now = self.now()
-        duration_s = now.clock_us / 1e6 - permit.started_s
         self.machine.settle(
             permit,
             outcome,
-            duration_s,
+            now.clock_us / 1e6 - permit.started_s,
             now,
-            error=error,
-            retry_after_s=retry_after_s,
+            error=error if outcome == "failure" else "",
+            retry_after_s=wait_s,
         )
 
     def refusal(self) -> Rejection | None:

@@ -197,8 +197,9 @@ class BreakerConfig(
         self, attempt: int, draw: float, retry_after_s: float | None = None
     ) -> int:
         """Return the cooldown of the `attempt`-th opening in a row (from 1)."""
-        if self.retry_after and retry_after_s is not None:
-            return round(min(retry_after_s, self.cooldown_max_s) * 1e6)
+        if self.retry_after and retry_after_s is not None and retry_after_s >= 0:
+            # What is no number fails the comparison, and is not taken.
+            return max(1, round(min(retry_after_s, self.cooldown_max_s) * 1e6))
         try:
             grown_s = self.cooldown_s * self.cooldown_factor ** (attempt - 1)
         except OverflowError:

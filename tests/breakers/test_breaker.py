@@ -210,6 +210,24 @@ def test_a_lost_probe_does_not_jam_it() -> None:
     assert guard.machine.state.totals.expired == 3
 
 
+def test_a_probe_that_cannot_be_judged_frees_its_place() -> None:
+    hands, dependency = Hands(), Dependency()
+
+    def judge(error: BaseException) -> bool:
+        raise LookupError(error)
+
+    guard = breaker(hands, outcomes=Outcomes(failure_if=judge))
+    run(guard.trip("drill"))
+    hands.pass_s(10)
+    dependency.error = ConnectionError()
+
+    with pytest.raises(LookupError):
+        run(guard.call(dependency.fetch))
+
+    found = guard.statistics()
+    assert (found.phase, found.probes_in_flight) == ("half_open", 0)
+
+
 def test_a_permit_stands_for_one_call() -> None:
     guard = breaker(Hands())
     permit = run(guard.acquire())
@@ -264,6 +282,16 @@ def test_the_failing_side_can_name_the_cooldown() -> None:
     open_it(guard, dependency, TransientError("busy", retry_after_s=33.0))
 
     assert guard.statistics().retry_after_s == 33.0
+
+
+@pytest.mark.parametrize("wait_s", [float("nan"), -5.0])
+def test_a_cooldown_that_is_no_time_is_not_taken(wait_s: float) -> None:
+    hands, dependency = Hands(), Dependency()
+    guard = breaker(hands, outcomes=Outcomes(wait_for=lambda _: wait_s))
+
+    open_it(guard, dependency, ConnectionError())
+
+    assert guard.statistics().retry_after_s == CLASSIC.cooldown_s
 
 
 def test_cooldowns_grow_to_their_limit_and_start_anew_after_closing() -> None:
