@@ -165,6 +165,10 @@ class ActorContext:
         self._owed = [*owed, later]
         return later
 
+    def leave(self) -> None:
+        """Stop for good after the current message; the runtime's call."""
+        self.system.leave(self.cell)
+
     def refuse_owed(self) -> None:
         """Answer what is still owed with an error; the runtime's call."""
         owed, self._owed = self._owed, None

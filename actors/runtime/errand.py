@@ -40,6 +40,7 @@ class Errand:
                 self._future.cancel()
             else:
                 self._future.set_exception(error)
+                self._future.exception()  # who waited may have been cancelled
 
 
 class _Unattended(Errand):

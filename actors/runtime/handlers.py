@@ -64,7 +64,7 @@ def _take_finished(actor: Any, finished: Finished) -> Any:
 
 def _take_last(actor: Any, _: Last) -> Any:
     """Stop: what was to be worked off before was."""
-    return actor.ctx.stop()
+    actor.ctx.leave()
 
 
 def _take(actor: Any, message: Any) -> Any:

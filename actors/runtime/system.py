@@ -259,9 +259,13 @@ class ActorSystem:
             if not own:
                 await ended
         elif own:
-            cell.signal(lambda: parting.leave(cell))
+            self.leave(cell)
         else:
             await parting.assured(cell, lifecycle.stop(cell, None))
+
+    def leave(self, cell: Cell) -> None:
+        """Stop the actor of `cell` for good after the message that it works on."""
+        cell.signal(lambda: parting.leave(cell))
 
     def entity(self, kind: type[Actor], entity_id: str) -> Ref:
         """Return the actor of class `kind` for `entity_id`; see `entities`."""

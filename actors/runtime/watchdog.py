@@ -13,7 +13,7 @@ from itertools import takewhile
 from time import monotonic
 from traceback import StackSummary, walk_stack
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -77,7 +77,7 @@ class Watchdog:
 
     def _report(self) -> None:
         """Say what the loop's thread is doing."""
-        frames = sys._current_frames()  # noqa: SLF001 - it is documented for such use
+        frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # it is documented for such use
         innermost = frames.get(self._loop_thread)
         cell = self._pump.current
         if innermost is None:
@@ -119,5 +119,5 @@ def _is_ours(frame: FrameType) -> bool:
 def _message(caller: FrameType, cell: "Cell") -> object:
     """Return what the handler works on: the caller has it, whichever function it is."""
     names = caller.f_locals
-    found = names.get("message", names.get("item", cell.message))
-    return found[0] if isinstance(found, tuple) else found
+    found: Any = names.get("message", names.get("item", cell.message))
+    return found[0] if found.__class__ is tuple else found
