@@ -1,5 +1,6 @@
 """What an actor does with messages, as something it can exchange."""
 
+from functools import wraps
 from typing import Any, ClassVar, Final
 
 from .handlers import Handler, Handlers, handlers_of, unhandled
@@ -40,10 +41,12 @@ def bound(behaviour: Behaviour) -> Handlers:
         if handler is unhandled:
             continue  # found missing before, under another behaviour of this class
         table[kind] = handler if kind in _PLAIN else _bind(behaviour, handler)
+    table.reentrant = type(behaviour).handlers.reentrant
     return table
 
 
 def _bind(behaviour: Behaviour, handler: Handler) -> Handler:
+    @wraps(handler)  # with its marks
     def call(_: Any, message: Any) -> Any:
         return handler(behaviour, message)
 

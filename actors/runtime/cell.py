@@ -22,11 +22,13 @@ from .errors import (
     MailboxFullError,
     UnhandledMessageError,
 )
-from .handlers import Handlers, unhandled
+from .handlers import Handlers, is_reentrant, unhandled
 from .inbox import BUSY, HELD, Inbox
 from .mailbox import DeadBox, Item, Reply, bury, refuse
 from .messages import Ask, Message, Tick, is_ask
 from .origin import Origin
+from .reentry import LATCHED, taken, unlatch
+from .waits import waits_for
 from .work import Finished
 
 if TYPE_CHECKING:
@@ -172,7 +174,7 @@ class Cell(Inbox):
     ) -> None:
         """Take an ask from a coroutine handler, unless it would wait for itself."""
         idle = self.box is None
-        if not idle and self._waits_for(asker):
+        if not idle and waits_for(self, asker) and not self.takes_now(message):
             refuse(reply, AskCycleError(self.path, message))
             return
         open_asks = tuple(ask for ask in asker.asking or () if not ask[1].done())
@@ -200,18 +202,14 @@ class Cell(Inbox):
             except MailboxFullError as error:
                 refuse(item[1], error)
 
-    def _waits_for(self, other: "Cell") -> bool:
-        """Tell whether a handler at work here waits, however indirectly, for `other`."""
-        seen: set[Cell] = set()
-        todo = [self]
-        while todo:
-            cell = todo.pop()
-            if cell is other:
-                return True
-            if cell not in seen and cell.asking:
-                seen.add(cell)
-                todo += [target for target, reply in cell.asking if not reply.done()]
-        return False
+    def takes_now(self, message: Message) -> bool:
+        """Tell whether `message` need not wait for the handler that is suspended."""
+        return self.busy and is_reentrant(self.handlers[type(message)])
+
+    def overflow(self, item: Item) -> None:
+        """Put `item` in a mailbox that seems full, or work it off at once."""
+        if self.room != LATCHED or not taken(self, item):
+            super().overflow(item)
 
     def own_context(self) -> ActorContext:
         """Return what the actor sees of the runtime; it stays over restarts."""
@@ -256,6 +254,8 @@ class Cell(Inbox):
         self.gate &= ~BUSY
         if not carried:  # it never suspended: the pump goes on with this cell
             return
+        if self.room == LATCHED:
+            unlatch(self)
         if self.waiting is not None:
             self.notify()
         if not self.gate:

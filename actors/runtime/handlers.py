@@ -3,7 +3,15 @@
 import inspect
 from collections.abc import Callable
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from .errors import HandlerError, UnhandledMessageError
 from .messages import Last, Tick
@@ -14,26 +22,60 @@ Handler = Callable[[Any, Any], Any]
 """Takes the actor and the message; what it returns answers an ask."""
 
 _MARK = "__dramaturg_handles__"
+_REENTRANT = "__dramaturg_reentrant__"
 
 
-def handles(method: F) -> F:
+@overload
+def handles(method: F, /) -> F: ...
+
+
+@overload
+def handles(*, reentrant: bool) -> Callable[[F], F]: ...
+
+
+def handles(
+    method: Callable[..., Any] | None = None,
+    *,
+    reentrant: bool = False,
+) -> Any:
     """Mark a method as the handler of the class its parameter is annotated with.
 
     It may be synchronous or a coroutine function, and its annotation a union. The
     nearest class in a message's MRO counts.
+
+    `reentrant`: its messages are taken while another handler of the actor is suspended,
+    before all that waits; that state may then be half changed. It must be synchronous.
     """
-    setattr(method, _MARK, True)
-    return method
+
+    def mark(method: F) -> F:
+        setattr(method, _MARK, True)
+        if reentrant:
+            if inspect.iscoroutinefunction(method):
+                raise HandlerError(
+                    f"{method.__qualname__} is a coroutine function: a reentrant handler "
+                    "must be synchronous, let it start longer work with ctx.run",
+                )
+            setattr(method, _REENTRANT, True)
+        return method
+
+    return mark if method is None else mark(method)
+
+
+def is_reentrant(handler: Handler) -> bool:
+    """Tell whether what it handles may be taken while another handler is suspended."""
+    return hasattr(handler, _REENTRANT)
 
 
 class Handlers(dict[type, Handler]):
     """A table from message class to handler, completed by MRO at the first miss."""
 
-    __slots__ = ("otherwise",)
+    __slots__ = ("otherwise", "reentrant")
 
     def __init__(self, otherwise: Handler) -> None:
         super().__init__()
         self.otherwise = otherwise
+        self.reentrant = False
+        """Whether any of them is reentrant."""
 
     def __missing__(self, kind: type) -> Handler:
         """Find the handler of the nearest base and keep it."""
@@ -84,6 +126,7 @@ def handlers_of(actor: type, otherwise: Handler = unhandled) -> Handlers:
             if hasattr(member, _MARK):
                 for kind in _kinds(cls, name, member):
                     table[kind] = getattr(actor, name)
+    table.reentrant = any(is_reentrant(handler) for handler in table.values())
     return table
 
 

@@ -134,7 +134,7 @@ class Inbox(Ref):
             return
         rest = [*items, *(self.batch or ())]
         self.batch = iter(rest)
-        self.room = self.mailbox.capacity - len(rest)
+        self.room = min(self.room, self.mailbox.capacity - len(rest))
         self._nudge()
 
     def put_news(self, item: Item) -> None:

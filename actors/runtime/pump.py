@@ -21,6 +21,7 @@ import structlog
 from .dead_messages import DeadMessage, DeadMessages, Reason
 from .inbox import BUSY, SIGNALS
 from .overdue import Overdue
+from .reentry import latch
 from .refs import Ref
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ class Pump:
         """Where the message being worked on comes from."""
         self.turns = 0
         """Turns of the pump, and steps of suspended coroutines."""
-        self.until_s = 0.0
-        """When the slice ends, on the machine's clock."""
+        self.until_s = 0.0  # when the slice ends, on the machine's clock
 
     def wake(self) -> None:
         """See to it that the loop calls the pump."""
@@ -341,6 +341,8 @@ class Pump:
         if cell.waiting is not None and not cell.gate & BUSY:
             cell.notify()
         if cell.gate:
+            if cell.handlers.reentrant and cell.gate & BUSY:
+                latch(cell)
             return
         if cell.batch is not None or cell.box:
             self.schedule(cell)
