@@ -34,11 +34,6 @@ class Lanes:
         """Tell among how many the next choice is."""
         return len(self._lanes)
 
-    def number(self) -> int:
-        """Return a number that is not given again: a task's or a lane's rank."""
-        self._count += 1
-        return self._count
-
     def put(self, step: Step) -> None:
         """Add what has become ready."""
         receiver = self if self._chance is None else _receiver(step)

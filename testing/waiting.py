@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from ..actors.runtime import SystemClosedError
 from .steps import SeededTask
 
 if TYPE_CHECKING:
@@ -28,11 +30,12 @@ def who_waits(loop: asyncio.AbstractEventLoop, systems: Iterable["ActorSystem"])
         if task.get_name() not in _PARKED
     ]
     for system in systems:
-        lines += [
-            f"  {system.name}:{cell.path} {word}"
-            for cell in system.cells()
-            for word in _state(cell)
-        ]
+        with suppress(SystemClosedError):  # it is over, or its actors are being stopped
+            lines += [
+                f"  {system.name}:{cell.path} {word}"
+                for cell in system.cells()
+                for word in _state(cell)
+            ]
     return "\n".join(lines) or "  nobody waits: the main coroutine was never started"
 
 

@@ -196,6 +196,16 @@ def test_a_deadlock_names_the_actors_that_wait() -> None:
         run_seeded(1, main)
 
 
+def test_a_deadlock_after_a_system_s_end_is_told_as_well() -> None:
+    async def main() -> None:
+        async with ActorSystem():
+            pass
+        await asyncio.Event().wait()
+
+    with pytest.raises(DeadlockError, match=r"main waits at test_systems\.py"):
+        run_seeded(1, main)
+
+
 def test_what_goes_round_names_the_actors_that_wait() -> None:
     class Asker(Actor):
         def __init__(self, target: Ref) -> None:
