@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import astuple
@@ -15,6 +16,22 @@ from .group import Group, Head, KeyName, absent
 from .outcomes import Outcome
 from .pending import Pending
 from .statements import InsertMany, SelectMany
+from .wal import wal_of
+
+CHECKPOINT_BYTES = 16 << 20
+"""From this size on the WAL is moved into the file when nothing waits to be written.
+
+At eight times this size it is moved even so.
+"""
+
+_LOOKS = 16
+"""So often the size of the WAL is looked at while it grows to `CHECKPOINT_BYTES`.
+
+A look gives the interpreter's lock away, so it is not taken after every group.
+"""
+
+_GROUP_BYTES = 16 << 10
+"""What a group adds to the WAL, roughly, besides twice the size of its documents."""
 
 HEADS_MAX = 32_768
 """So many streams' heads are remembered between groups, those used last."""
@@ -63,7 +80,7 @@ _DELETE_KEYS = (
 )
 
 
-class Committer:
+class SqliteCommitter:
     """Commits groups through one connection, in the writer's thread.
 
     It belongs to one opening of the log: opening it begins a new epoch, in a commit
@@ -73,10 +90,14 @@ class Committer:
     def __init__(
         self,
         db: sqlite3.Connection,
+        path: Path,
         node: str,
         now_us: Callable[[], int],
     ) -> None:
         self._db = db
+        self._wal = wal_of(path)
+        self._grown_bytes = 0
+        """By how much the WAL has grown since it was looked at, roughly."""
         self._node = node
         self._now_us = now_us
         self._heads: dict[str, Head] = {}
@@ -84,7 +105,7 @@ class Committer:
         self._older_heads: dict[str, Head] = {}
         """Those used before; they are taken up again or forgotten."""
         self._groups = 0
-        self.group_bytes = 0
+        self._group_bytes = 0
         """How long the documents of the last group are."""
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE meta SET epoch = epoch + 1")
@@ -123,11 +144,22 @@ class Committer:
             self._older_heads, self._heads = self._heads, {}
         return outcomes
 
-    def checkpoint(self) -> None:
-        """Move what is in the WAL into the file, as far as readers let it go.
+    def rest(self, *, idle: bool) -> None:
+        """Move the WAL into the file when it has grown and nobody waits.
 
         Raises `LogUnavailableError` when the disk fails; nothing is lost by that.
         """
+        self._grown_bytes += 2 * self._group_bytes + _GROUP_BYTES
+        if self._grown_bytes < CHECKPOINT_BYTES // _LOOKS:
+            return
+        size = self._wal.stat().st_size
+        if size >= CHECKPOINT_BYTES * (1 if idle else 8):
+            self._checkpoint()
+        if size < CHECKPOINT_BYTES or idle:
+            self._grown_bytes = 0
+
+    def _checkpoint(self) -> None:
+        """Move what is in the WAL into the file, as far as readers let it go."""
         try:
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
@@ -152,7 +184,7 @@ class Committer:
         if group.event_values:
             _INSERT_EVENTS.run(db, group.event_values)
             documents = group.event_values[:: _INSERT_EVENTS.columns]
-            self.group_bytes = sum(map(len, documents))
+            self._group_bytes = sum(map(len, documents))
             _MOVE_STREAMS.run(db, _flat(group.moved))
             _TURN_STREAMS.run(db, _flat(group.turned))
         if group.key_values:

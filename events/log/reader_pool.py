@@ -1,43 +1,41 @@
-"""Keeps readers of a file open for the threads that read it for the loop."""
+"""Keeps readers of a log open for the threads that read it for the loop."""
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
 
-from ..registry import Registry
-from .reader import LogReader
+from .engine import EngineReader
 
 T = TypeVar("T")
+R = TypeVar("R", bound=EngineReader)
 
 READERS_MAX = 4
 """So many threads read at once; more reads wait for their turn."""
 
 
-class ReaderPool:
+class ReaderPool(Generic[R]):
     """Runs blocking reads in worker threads, each with a connection of its own."""
 
-    def __init__(self, path: Path, registry: Registry) -> None:
-        self._path = path
-        self._registry = registry
+    def __init__(self, connect: Callable[[], R]) -> None:
+        self._connect = connect
         self._limiter = anyio.CapacityLimiter(READERS_MAX)
         self._lock = threading.Lock()
-        self._idle: list[LogReader] = []
+        self._idle: list[R] = []
         self._generation = 0
 
-    async def run(self, read: Callable[[LogReader], T]) -> T:
+    async def run(self, read: Callable[[R], T]) -> T:
         """Return what `read` returns, run beside the loop."""
         return await anyio.to_thread.run_sync(self._run, read, limiter=self._limiter)
 
-    def _run(self, read: Callable[[LogReader], T]) -> T:
+    def _run(self, read: Callable[[R], T]) -> T:
         with self._lock:
             generation = self._generation
             reader = self._idle.pop() if self._idle else None
         if reader is None:
-            reader = LogReader(self._path, self._registry)
+            reader = self._connect()
         try:
             return read(reader)
         finally:

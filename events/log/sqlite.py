@@ -1,50 +1,21 @@
 """The log in one SQLite file."""
 
-import asyncio
+import contextlib
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-import anyio
-import anyio.to_thread
 
 from ..registry import Registry
-from .api import (
-    Appended,
-    Context,
-    IdempotencyKey,
-    Incarnation,
-    Recorded,
-    Snapshot,
-    StreamAppend,
-    StreamHead,
-)
-from .encoding import EventEncoder
-from .errors import LogError, LogUnavailableError
-from .gathering import Gathering
-from .listeners import Listeners
-from .opening import opening_error
-from .outcomes import Outcome, Waiter, appended, deliver
-from .pending import Pending, encoded
-from .reader_pool import ReaderPool
-from .seal import EVENTS
-from .sealer import SEALS, Sealer, SealPolicy
-from .writer import LoopSide, Token, Work, Writer, WriterOptions
-
-UNWRITTEN_MAX = 20_000
-"""From so many events in memory on the log is congested."""
-
-SNAPSHOTS_MAX = 1000
-"""So many snapshots wait for the next group; the oldest are dropped first."""
-
-_CLOSING_S = 30.0
-"""So long a closing log waits for its disk, then it leaves its thread behind."""
+from .committer import SqliteCommitter
+from .lock import WriterLock
+from .opening import open_for_writing, opening_error
+from .reader import LogReader
+from .sealer import SEALS, SealPolicy
+from .written import RETRY_S, UNWRITTEN_MAX, WrittenLog
 
 
-class SqliteLog:
+class SqliteLog(WrittenLog[LogReader]):
     """An `EventLog` in the file `path`, used by `async with`.
 
     One thread writes it and commits in groups; one process writes it, a second one
@@ -65,279 +36,61 @@ class SqliteLog:
         node: str = "",
         unwritten_max: int = UNWRITTEN_MAX,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
-        retry_s: tuple[float, float] = (0.1, 5.0),
+        retry_s: tuple[float, float] = RETRY_S,
         seals: SealPolicy | None = SEALS,
         connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
-        self.node = node
-        self.epoch = 0
-        self.position = 0
-        self.available = False
-        self.congested = False
-        self._options = WriterOptions(self.path, node, now_us, retry_s, connection)
-        registry = registry.merged(Registry(EVENTS))
-        self._encoder = EventEncoder(registry)
-        self._readers = ReaderPool(self.path, registry)
-        self._unwritten = 0
-        self._unwritten_max = unwritten_max
-        self._why = "it is not open"
-        self._tick: list[Pending] = []
-        self._gathering = Gathering()
-        self._snapshots: dict[tuple[str, int, int], Snapshot] = {}
-        self._closing = False
-        self._availability: Listeners[bool] = Listeners()
-        self._congestion: Listeners[bool] = Listeners()
-        self._commits: Listeners[int] = Listeners()
-        self._seals = seals
-        self._sealer: Sealer | None = None
-
-    async def __aenter__(self) -> Self:
-        """Lock and open the file, or make it; nothing blocks the loop."""
-        self._closing = False
-        self._loop = asyncio.get_running_loop()
-        self._opened: asyncio.Future[None] = self._loop.create_future()
-        self._ended = asyncio.Event()
-        side = LoopSide(
-            opened=self._on_opened,
-            not_opened=self._on_not_opened,
-            committed=self._on_committed,
-            failed=self._on_failed,
-            refused=self._on_refused,
-            ended=self._ended.set,
-        )
-        self._writer = Writer(self._options, side, self._loop, self._readers.close)
-        self._writer.start()
-        try:
-            await self._opened
-        except BaseException:
-            await self._stop()
-            raise
-        if self._seals is not None:
-            self._sealer = Sealer(self, self._readers.run, self._seals)
-            self._sealer.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Write and seal what is queued, refuse whatever comes later, close the file."""
-        await self._stop()
-
-    async def _stop(self) -> None:
-        if self._sealer is not None:
-            with anyio.move_on_after(_CLOSING_S, shield=True):
-                await self._sealer.close()
-        self._closing = True
-        self._flush()
-        self._close("it is closed")
-        self._writer.put(Token.STOP)
-        with anyio.move_on_after(_CLOSING_S, shield=True):
-            await self._ended.wait()
-            await anyio.to_thread.run_sync(self._writer.join)
-
-    # Writing
-
-    def submit(
-        self,
-        streams: Sequence[StreamAppend],
-        context: Context,
-        done: Waiter,
-        *,
-        keys: Sequence[IdempotencyKey] = (),
-        incarnation: Incarnation | None = None,
-    ) -> None:
-        """Queue an append; see `EventLog.submit`."""
-        if not self.available:
-            if incarnation is not None:
-                incarnation.revoked = True
-            error = LogUnavailableError(f"{self.path} cannot be written: {self._why}")
-            self._loop.call_soon(deliver, self._loop, ((done, error),))
-            return
-        pending = encoded(self._encoder, streams, context, done, keys, incarnation)
-        if not self._tick:
-            self._loop.call_soon(self._look)
-        self._tick.append(pending)
-        self._unwritten += len(pending.datas)
-        if self._unwritten >= self._unwritten_max and not self.congested:
-            self.congested = True
-            self._loop.call_soon(self._congestion.tell, self.congested)
-
-    def append(
-        self,
-        streams: Sequence[StreamAppend],
-        context: Context | None = None,
-        *,
-        keys: Sequence[IdempotencyKey] = (),
-    ) -> Awaitable[Appended]:
-        """Append and wait until it is durable; see `EventLog.append`.
-
-        What it returns is a future wherever it can, for a coroutine would cost a frame
-        at every wake-up.
-        """
-        context = context or Context(at_us=self._options.now_us())
-        return appended(self, streams, context, keys)
-
-    def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Queue a snapshot for the next group; see `EventLog.save_snapshot`."""
-        if not self.available:
-            return
-        name = snapshot.stream, snapshot.version, snapshot.fold_version
-        self._snapshots.pop(name, None)
-        self._snapshots[name] = snapshot
-        if len(self._snapshots) > SNAPSHOTS_MAX:
-            del self._snapshots[next(iter(self._snapshots))]
-
-    def _look(self) -> None:
-        """Hand what was gathered to the writer, unless more is about to come."""
-        if not self._tick:
-            return
-        if self._gathering.is_complete(len(self._tick), self._loop.time()):
-            self._flush()
-        else:
-            self._loop.call_soon(self._look)
-
-    def _flush(self) -> None:
-        """Hand what was gathered to the writer."""
-        if self._tick or (self._snapshots and self._closing):
-            self._gathering.sent(len(self._tick), self._loop.time())
-            size = sum([len(pending.datas) for pending in self._tick])
-            self._writer.put(Work(self._tick, [*self._snapshots.values()], size))
-            self._tick = []
-            self._snapshots.clear()
-
-    # What the writer tells, on the loop
-
-    def _on_opened(self, epoch: int, position: int) -> None:
-        moved = position != self.position
-        self.epoch = epoch
-        self.position = position
-        if self._closing:
-            return
-        self.available = True
-        if not self._opened.done():
-            self._opened.set_result(None)
-            return
-        self._availability.tell(self.available)
-        if moved:
-            self._commits.tell(position)
-
-    def _on_not_opened(self, error: Exception) -> None:
-        if not self._opened.done():
-            self._opened.set_exception(opening_error(self.path, error))
-
-    def _on_committed(
-        self,
-        outcomes: Sequence[Outcome],
-        size: int,
-        position: int,
-    ) -> None:
-        moved = position != self.position
-        self.position = position
-        relieved = self._relieved(size)
-        self._gathering.answered(len(outcomes), self._loop.time())
-
-        def then() -> None:
-            if moved:
-                self._commits.tell(position)
-            if relieved:
-                self._congestion.tell(self.congested)
-
-        deliver(self._loop, outcomes, then)
-
-    def _on_failed(self, error: LogError) -> None:
-        self._flush()
-        self._snapshots.clear()
-        self._close(str(error))
-        self._writer.put(Token.HEARD)
-        self._availability.tell(self.available)
-
-    def _on_refused(self, outcomes: Sequence[Outcome], size: int) -> None:
-        relieved = self._relieved(size)
-
-        def then() -> None:
-            if relieved:
-                self._congestion.tell(self.congested)
-
-        deliver(self._loop, outcomes, then)
-
-    def _close(self, why: str) -> None:
-        self.available = False
-        self._why = why
-
-    def _relieved(self, size: int) -> bool:
-        """Take off what is written; tell whether that ends the congestion."""
-        self._unwritten -= size
-        if not self.congested or self._unwritten > self._unwritten_max // 2:
-            return False
-        self.congested = False
-        return True
-
-    # Reading
-
-    async def read(
-        self,
-        after: int = 0,
-        until: int | None = None,
-        *,
-        limit: int = 1000,
-    ) -> list[Recorded]:
-        """Read a page of all streams; see `EventLog.read`."""
-        return await self._readers.run(lambda r: r.read(after, until, limit=limit))
-
-    async def read_stream(
-        self,
-        stream: str,
-        *,
-        after: int = 0,
-        until: int | None = None,
-    ) -> list[Recorded]:
-        """Read one stream; see `EventLog.read_stream`."""
-        return await self._readers.run(
-            lambda r: r.read_stream(stream, after=after, until=until),
+        super().__init__(
+            registry,
+            engine=SqliteEngine(self.path, node, now_us, connection),
+            reader=lambda registry: LogReader(self.path, registry),
+            node=node,
+            unwritten_max=unwritten_max,
+            now_us=now_us,
+            retry_s=retry_s,
+            seals=seals,
         )
 
-    async def head(self, stream: str) -> StreamHead | None:
-        """Return where a stream ends; see `EventLog.head`."""
-        return await self._readers.run(lambda r: r.head(stream))
 
-    async def open_streams(self, prefix: str = "") -> list[StreamHead]:
-        """List the open streams by name; see `EventLog.open_streams`."""
-        return await self._readers.run(lambda r: r.open_streams(prefix))
+class SqliteEngine:
+    """The file, its lock and the one connection that writes it."""
 
-    async def key_stream(self, scope: str, key: str) -> str | None:
-        """Return the stream that used a key; see `EventLog.key_stream`."""
-        now_us = self._options.now_us()
-        return await self._readers.run(lambda r: r.key_stream(scope, key, now_us))
-
-    async def snapshot(
+    def __init__(
         self,
-        stream: str,
-        fold_version: int,
-        *,
-        at_version: int | None = None,
-    ) -> Snapshot | None:
-        """Return the newest snapshot; see `EventLog.snapshot`."""
-        return await self._readers.run(
-            lambda r: r.snapshot(stream, fold_version, at_version=at_version),
-        )
+        path: Path,
+        node: str,
+        now_us: Callable[[], int],
+        connection: type[sqlite3.Connection],
+    ) -> None:
+        self.name = str(path)
+        self._path = path
+        self._node = node
+        self._now_us = now_us
+        self._connection = connection
+        self._lock = WriterLock(path)
+        self._db: sqlite3.Connection | None = None
 
-    # Being told
+    def lock(self) -> None:
+        """Lock the file against other processes. Raises `LogLockedError`."""
+        self._lock.acquire()
 
-    def on_availability(
-        self,
-        listener: Callable[[bool], None],
-    ) -> Callable[[], None]:
-        """Be told of failure and recovery; see `EventLog.on_availability`."""
-        return self._availability.add(listener)
+    def unlock(self) -> None:
+        """Let the next process in."""
+        self._lock.release()
 
-    def on_congestion(self, listener: Callable[[bool], None]) -> Callable[[], None]:
-        """Be told of the limit of unwritten events; see `EventLog.on_congestion`."""
-        return self._congestion.add(listener)
+    def open(self, acknowledged: int | None) -> SqliteCommitter:
+        """Open the file, make sure that what it holds is durable, begin an epoch."""
+        self._db = open_for_writing(self._path, acknowledged, self._connection)
+        return SqliteCommitter(self._db, self._path, self._node, self._now_us)
 
-    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Be told of durable positions; see `EventLog.on_commit`."""
-        return self._commits.add(listener)
+    def close(self) -> None:
+        """Close the connection, as a failed fsync demands."""
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+
+    def opening_error(self, error: Exception) -> Exception:
+        """Return what to tell about a file that could not be opened."""
+        return opening_error(self._path, error)

@@ -3,41 +3,23 @@
 import asyncio
 import contextlib
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from enum import Enum
-from pathlib import Path
+from pathlib import PurePath
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
 from .api import Snapshot
-from .committer import Committer
+from .engine import Committer, Engine
 from .errors import LogError, LogUnavailableError, OutcomeUnknownError
-from .lock import WriterLock
-from .opening import open_for_writing
 from .outcomes import Outcome
 from .pending import Pending
 
 GROUP_MAX = 4096
 """So many events share a transaction, unless one tick of the loop has more."""
-
-CHECKPOINT_BYTES = 16 << 20
-"""From this size on the WAL is moved into the file when nothing waits to be written.
-
-At eight times this size it is moved even so.
-"""
-
-_LOOKS = 16
-"""So often the size of the WAL is looked at while it grows to `CHECKPOINT_BYTES`.
-
-A look gives the interpreter's lock away, so it is not taken after every group.
-"""
-
-_GROUP_BYTES = 16 << 10
-"""What a group adds to the WAL, roughly, besides twice the size of its documents."""
 
 _log = structlog.get_logger()
 
@@ -75,51 +57,35 @@ class LoopSide(NamedTuple):
     """The file is closed and its lock released."""
 
 
-class WriterOptions(msgspec.Struct, frozen=True):
-    """What a writer is told once."""
-
-    path: Path
-    node: str
-    now_us: Callable[[], int]
-    retry_s: tuple[float, float]
-    """The first pause before a failed log is opened again, and the longest."""
-    connection: type[sqlite3.Connection] = sqlite3.Connection
-    """The class of the writing connection; tests of faults give their own."""
-
-
 class Writer:
-    """Drains a queue of appends into a file, a group at a time.
+    """Drains a queue of appends into a store, a group at a time.
 
     A group is what was queued while the one before it was written; there is no timer.
     The loop is woken once per group. When the disk fails, everything queued is
-    refused, all connections are closed, and the file is opened again and again, with
+    refused, all connections are closed, and the store is opened again and again, with
     growing pauses, until it can be written.
     """
 
     def __init__(
         self,
-        options: WriterOptions,
+        engine: Engine,
         side: LoopSide,
         loop: asyncio.AbstractEventLoop,
         close_readers: Callable[[], None],
+        retry_s: tuple[float, float],
     ) -> None:
-        path = options.path
-        self._options = options
-        self._wal = path.with_name(f"{path.name}-wal")
+        self._engine = engine
         self._side = side
         self._loop = loop
         self._close_readers = close_readers
-        self._lock = WriterLock(path)
-        self._db: sqlite3.Connection | None = None
+        self._retry_s = retry_s
         self._acknowledged: int | None = None
-        self._pause_s = options.retry_s[0]
+        self._pause_s = retry_s[0]
         self._stopping = False
-        self._grown_bytes = 0
-        """By how much the WAL has grown since it was looked at, roughly."""
         self._queue: queue.SimpleQueue[Work | Token] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._run,
-            name=f"dramaturg-log {path.name}",
+            name=f"dramaturg-log {PurePath(engine.name).name}",
             daemon=True,
         )
         self.put = self._queue.put
@@ -129,26 +95,20 @@ class Writer:
     def _run(self) -> None:
         committer: Committer | None = None
         try:
-            self._lock.acquire()
+            self._engine.lock()
             committer = self._open()
         except Exception as error:  # noqa: BLE001 - told to whoever opens the log
-            self._tell(self._side.not_opened, error)
+            self._tell(self._side.not_opened, self._engine.opening_error(error))
         while committer is not None:
             committer = self._turn(committer)
         self._close()
-        self._lock.release()
+        self._engine.unlock()
         self._tell(self._side.ended)
 
     def _open(self) -> Committer:
-        """Open the file, begin an epoch and tell the loop of it."""
-        options = self._options
+        """Open the store, begin an epoch and tell the loop of it."""
         try:
-            self._db = open_for_writing(
-                options.path,
-                self._acknowledged,
-                options.connection,
-            )
-            committer = Committer(self._db, options.node, options.now_us)
+            committer = self._engine.open(self._acknowledged)
         except BaseException:
             self._close()
             raise
@@ -159,10 +119,7 @@ class Writer:
     def _close(self) -> None:
         """Close every connection, as a failed fsync demands."""
         self._close_readers()
-        if self._db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.close()
-            self._db = None
+        self._engine.close()
 
     def _turn(self, committer: Committer) -> Committer | None:
         """Write one group; return who writes the next, None at the end."""
@@ -173,12 +130,11 @@ class Writer:
             if work.appends or work.snapshots:
                 outcomes = committer.commit(work.appends, work.snapshots)
                 self._acknowledged = committer.position
-                self._pause_s = self._options.retry_s[0]
+                self._pause_s = self._retry_s[0]
                 position = committer.position
                 self._tell(self._side.committed, outcomes, work.size, position)
-                self._grown_bytes += 2 * committer.group_bytes + _GROUP_BYTES
                 work = Work([], [], 0)
-            self._checkpoint(committer)
+                committer.rest(idle=self._queue.empty())
         except Exception as error:  # noqa: BLE001 - nobody else would answer the appends
             return self._survive(error, work)
         return committer
@@ -200,17 +156,6 @@ class Writer:
         self._stopping = True
         return work
 
-    def _checkpoint(self, committer: Committer) -> None:
-        """Move the WAL into the file when it has grown and nobody waits."""
-        if self._grown_bytes < CHECKPOINT_BYTES // _LOOKS:
-            return
-        size = self._wal.stat().st_size
-        idle = self._queue.empty()
-        if size >= CHECKPOINT_BYTES * (1 if idle else 8):
-            committer.checkpoint()
-        if size < CHECKPOINT_BYTES or idle:
-            self._grown_bytes = 0
-
     def _survive(self, error: Exception, work: Work) -> Committer | None:
         """Refuse all that is queued, then open the file again, for as long as it takes.
 
@@ -218,7 +163,7 @@ class Writer:
         """
         if not isinstance(error, LogUnavailableError):
             error = OutcomeUnknownError(f"the log's writer failed: {error!r}")
-        _log.error("log.failed", path=str(self._options.path), error=str(error))
+        _log.error("log.failed", log=self._engine.name, error=str(error))
         self._tell(self._side.failed, error)
         self._refuse(work, error)
         self._close()
@@ -248,7 +193,7 @@ class Writer:
                 self._queue.get(timeout=self._pause_s)  # nothing but STOP can come
                 self._stopping = True
                 return None
-            self._pause_s = min(self._pause_s * 2, self._options.retry_s[1])
+            self._pause_s = min(self._pause_s * 2, self._retry_s[1])
             try:
                 committer = self._open()
             except Exception as error:  # noqa: BLE001 - it is tried again
@@ -256,13 +201,13 @@ class Writer:
                     told = str(error)
                     _log.warning(
                         "log.not_reopened",
-                        path=str(self._options.path),
+                        log=self._engine.name,
                         error=told,
                     )
             else:
                 _log.info(
                     "log.reopened",
-                    path=str(self._options.path),
+                    log=self._engine.name,
                     epoch=committer.epoch,
                 )
                 return committer

@@ -22,7 +22,7 @@ from dramaturg.events.log import (
     LogUnavailableError,
     Snapshot,
     StreamAppend,
-    writer,
+    committer,
 )
 from dramaturg.events.log.opening import open_for_writing
 from dramaturg.events.log.reader import LogReader
@@ -112,7 +112,7 @@ def quick_path() -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the WAL be moved into the file after every few commits."""
-    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 60_000)
+    monkeypatch.setattr(committer, "CHECKPOINT_BYTES", 60_000)
 
 
 def put(files: dict[str, bytearray], folder: Path) -> Path:

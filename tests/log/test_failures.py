@@ -16,9 +16,9 @@ from dramaturg.events.log import (
     LogUnavailableError,
     OutcomeUnknownError,
     Snapshot,
-    writer,
+    committer,
 )
-from dramaturg.events.log.committer import Committer, advice
+from dramaturg.events.log.committer import SqliteCommitter, advice
 from dramaturg.events.log.sqlite import SqliteLog
 
 from .contract import AT, Outcomes, append, on
@@ -179,7 +179,7 @@ async def test_a_bug_in_the_writer_is_answered_too(
             def explode(*_: object) -> None:
                 raise ZeroDivisionError
 
-            patched.setattr(Committer, "commit", explode)
+            patched.setattr(SqliteCommitter, "commit", explode)
             with pytest.raises(OutcomeUnknownError, match="ZeroDivisionError"):
                 await append(log, "a/1", 0, Started())
         await log.until(available=True)
@@ -192,7 +192,7 @@ async def test_a_bug_in_the_writer_is_answered_too(
 async def test_a_failing_checkpoint_fails_the_log_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 0)
+    monkeypatch.setattr(committer, "CHECKPOINT_BYTES", 0)
     faults = Faults()
     async with opened(tmp_path, faults) as log:
         faults.fail("PRAGMA wal_checkpoint(PASSIVE)", "SQLITE_IOERR_FSYNC")

@@ -18,8 +18,8 @@ from dramaturg.events.log import (
     LogFormatError,
     Snapshot,
     committer,
-    sqlite,
     writer,
+    written,
 )
 from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.statements import InsertMany, SelectMany
@@ -188,7 +188,7 @@ async def test_a_group_has_a_limit(
 async def test_snapshots_waiting_to_be_written_are_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "SNAPSHOTS_MAX", 2)
+    monkeypatch.setattr(written, "SNAPSHOTS_MAX", 2)
     path = tmp_path / "log.db"
     async with SqliteLog(path, REGISTRY, seals=None) as log:
         for n in range(4):
@@ -201,7 +201,7 @@ async def test_snapshots_waiting_to_be_written_are_limited(
 async def test_a_full_wal_is_moved_into_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 100_000)
+    monkeypatch.setattr(committer, "CHECKPOINT_BYTES", 100_000)
     wal = tmp_path / "log.db-wal"
     sizes: list[int] = []
     async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
