@@ -24,6 +24,7 @@ COMMANDS = (
     ("ask-graph", "graph:ask_graph", "Ask the graph what the documents say."),
     ("search", "graph:search", "Find documents by their words."),
     ("log", "log:log", "See what the log holds, and whether it is sound."),
+    ("actors", "actors:actors", "See the tree of actors, and what failed."),
     ("breaker", "breaker:breaker", "See why a breaker is open, and what if."),
     ("state", "state:state", "Show anything's state as of any position."),
 )

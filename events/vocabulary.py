@@ -1,6 +1,6 @@
 """Every event of dramaturg's own, in one registry."""
 
-from . import breaker, dead_letters, pipelines, transactions
+from . import actors, breaker, dead_letters, pipelines, transactions
 from .log import seal
 from .registry import Registry
 
@@ -11,5 +11,5 @@ def vocabulary() -> Registry:
     >>> "breaker.opened" in vocabulary()
     True
     """
-    modules = (breaker, dead_letters, pipelines, seal, transactions)
+    modules = (actors, breaker, dead_letters, pipelines, seal, transactions)
     return Registry(event for module in modules for event in module.EVENTS)

@@ -1,5 +1,6 @@
 """What it means: folds, read models and travel through time."""
 
+from .actors import ActorView, actor_views, systems
 from .checkpoints import Checkpoint, Checkpoints
 from .errors import (
     BeyondEndError,
@@ -17,6 +18,7 @@ from .timeline import StreamState, Timeline
 
 __all__ = [
     "OVERVIEW",
+    "ActorView",
     "BeyondEndError",
     "Checkpoint",
     "Checkpoints",
@@ -32,5 +34,7 @@ __all__ = [
     "StreamState",
     "Timeline",
     "UnknownStreamError",
+    "actor_views",
     "standard_folds",
+    "systems",
 ]

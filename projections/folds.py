@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..actors.breakers.state import FOLD as BREAKERS
+from ..actors.chronicle.state import FOLD as SYSTEMS
 from ..actors.dead_letters.entry import FOLD as DEAD_LETTERS
 from ..actors.pipelines.control import FOLD as PIPELINES
 from ..actors.pipelines.item import FOLD as ITEMS
@@ -57,4 +58,4 @@ def kind_of(stream: str) -> str:
 
 def standard_folds() -> tuple[Fold[Any], ...]:
     """Return the folds by which dramaturg's own actors live."""
-    return BREAKERS, DEAD_LETTERS, ITEMS, PIPELINES, TRANSACTIONS
+    return BREAKERS, DEAD_LETTERS, ITEMS, PIPELINES, SYSTEMS, TRANSACTIONS

@@ -106,6 +106,7 @@ class Cell(Inbox):
         self.batch = None
         self.gate = HELD
         self.room = mailbox.capacity
+        self.dropped = 0
         self.signals = None
         self.waiting = None
         self.spec = spec

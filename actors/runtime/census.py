@@ -14,6 +14,10 @@ class ActorInfo(msgspec.Struct, frozen=True):
     state: str
     depth: int
     """Messages that wait."""
+    capacity: int
+    """How many may."""
+    dropped: int
+    """Messages that found the mailbox full: dropped, or refused to the sender."""
     busy: bool
     """Whether a handler is suspended."""
     handled: int
@@ -36,6 +40,8 @@ def describe(cell: Cell) -> ActorInfo:
         kind="" if cell.actor is None else type(cell.actor).__name__,
         state=cell.state,
         depth=cell.depth,
+        capacity=cell.mailbox.capacity,
+        dropped=cell.dropped,
         busy=cell.busy,
         handled=cell.handled,
         restarts=cell.restarts,

@@ -42,6 +42,7 @@ class Inbox(Ref):
     __slots__ = (
         "batch",
         "box",
+        "dropped",
         "gate",
         "mailbox",
         "pump",
@@ -57,6 +58,8 @@ class Inbox(Ref):
     gate: int
     room: int
     """How long `box` may grow before the bound must be looked at closely."""
+    dropped: int
+    """Messages that found the mailbox full, whatever became of them."""
     signals: list[Callable[[], None]] | None
     waiting: Waiting | None
     """Who waits until there is room, or until the handler has ended."""

@@ -92,6 +92,7 @@ def overflowed(inbox: "Inbox", box: list[Item], item: Item) -> None:
     if inbox.depth < mailbox.capacity:
         box.append(item)
         return
+    inbox.dropped += 1
     error = MailboxFullError(inbox.path, mailbox.capacity)
     if mailbox.policy == "drop_oldest":
         bury(inbox, inbox.take_oldest(), "mailbox_full", error)

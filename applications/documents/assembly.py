@@ -7,6 +7,7 @@ from pathlib import Path
 from anyio.to_thread import run_sync
 
 from ...actors.breakers import Breaker, Breakers, Outcomes
+from ...actors.chronicle import chronicled
 from ...actors.dead_letters import DeadLetterActor, Gate, GateKeeper
 from ...actors.pipelines import start_pipeline
 from ...actors.runtime import ActorSystem, Ref, SupervisorSpec
@@ -68,6 +69,7 @@ async def _open_stores(
         open_index(layout.index) as index,
         open_catalogue(layout.catalogue) as catalogue,
         ActorSystem(log=log, name="documents") as system,
+        chronicled(system),
     ):
         guarded: Graph = graph
         if settings.chaos_rate:
