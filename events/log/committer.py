@@ -107,6 +107,8 @@ class SqliteCommitter:
         self._groups = 0
         self._group_bytes = 0
         """How long the documents of the last group are."""
+        self.digests: list[bytes] = []
+        """The digests of its events."""
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE meta SET epoch = epoch + 1")
         row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
@@ -140,6 +142,9 @@ class SqliteCommitter:
         except sqlite3.Error as error:
             raise OutcomeUnknownError(advice(error)) from error
         self._next_position = group.next_position
+        columns = _INSERT_EVENTS.columns
+        self._group_bytes = sum(map(len, group.event_values[::columns]))
+        self.digests = group.event_values[columns - 1 :: columns]
         if len(self._heads) > HEADS_MAX // 2:
             self._older_heads, self._heads = self._heads, {}
         return outcomes
@@ -183,8 +188,6 @@ class SqliteCommitter:
         self._groups += 1
         if group.event_values:
             _INSERT_EVENTS.run(db, group.event_values)
-            documents = group.event_values[:: _INSERT_EVENTS.columns]
-            self._group_bytes = sum(map(len, documents))
             _MOVE_STREAMS.run(db, _flat(group.moved))
             _TURN_STREAMS.run(db, _flat(group.turned))
         if group.key_values:

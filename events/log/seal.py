@@ -44,18 +44,18 @@ class MerkleTree:
         """The root of the last full subtree of 1, 2, 4, ... leaves, where one is open."""
 
     def add(self, digests: Iterable[bytes]) -> None:
-        """Append leaves."""
-        levels = self._levels
-        for digest in digests:
-            node = sha256(b"\0" + digest).digest()
-            level = 0
-            while level < len(levels) and (left := levels[level]) is not None:
-                levels[level] = None
-                node = _node(left, node)
-                level += 1
-            if level == len(levels):
-                levels.append(None)
-            levels[level] = node
+        """Append leaves, and hash together what is complete, level by level."""
+        nodes = [sha256(b"\0" + digest).digest() for digest in digests]
+        level = 0
+        while nodes:
+            if level == len(self._levels):
+                self._levels.append(None)
+            left = self._levels[level]
+            if left is not None:
+                nodes.insert(0, left)
+            self._levels[level] = nodes.pop() if len(nodes) % 2 else None
+            nodes = list(map(_node, nodes[::2], nodes[1::2]))
+            level += 1
 
     @property
     def root(self) -> bytes:

@@ -1,9 +1,10 @@
 """Has a log sealed by its owner, every so often and when it is closed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+import anyio.to_thread
 import msgspec
 import structlog
 
@@ -35,6 +36,9 @@ class SealPolicy(msgspec.Struct, frozen=True):
 SEALS = SealPolicy()
 """What a log does unless it is told otherwise."""
 
+TOLD_MAX = 32_768
+"""So many digests wait to be folded; if more do, they are read from the file."""
+
 
 class Read(Protocol):
     """Runs a blocking read beside the loop."""
@@ -47,9 +51,11 @@ class Read(Protocol):
 class Sealer:
     """Follows a log and appends its seals, from `start` to `close`.
 
-    It reads the digests of what is durable in small pages in a worker thread, so
-    that neither the loop nor the writer waits for it. While the log fails it waits;
-    then it looks at what the log's last seal is, and goes on from there.
+    It folds the digests of what is durable in small pages in a worker thread, so
+    that neither the loop nor the writer waits for it. Those just written it is told;
+    it reads from the file only what it was not, because there each row is a step for
+    which a busy loop's lock is given away and waited for. While the log fails it
+    waits; then it looks at what the log's last seal is, and goes on from there.
     """
 
     def __init__(self, log: EventLog, read: Read, policy: SealPolicy) -> None:
@@ -58,6 +64,9 @@ class Sealer:
         self._policy = policy
         self._news = asyncio.Event()
         self._sealing: Sealing | None = None
+        self._told: list[bytes] = []
+        """The digests of the last events before `_told_to`, as far as they are not folded."""
+        self._told_to = 0
         self._since_s: float | None = None
         """When the first event after the last seal was noticed, on the loop's clock."""
 
@@ -80,6 +89,13 @@ class Sealer:
                 await self._seal(sealing)
         except DramaturgError as error:
             _log.warning("log.not_sealed", error=str(error))
+
+    def written(self, digests: Sequence[bytes], position: int) -> None:
+        """Take the digests of the events that are durable now, up to `position`."""
+        if position - len(digests) != self._told_to or len(self._told) > TOLD_MAX:
+            self._told = []
+        self._told += digests
+        self._told_to = position
 
     def _look(self, position: int) -> None:
         """Wake up for the first event after a seal, and for every page of them."""
@@ -131,7 +147,12 @@ class Sealer:
 
     async def _advance(self, sealing: Sealing) -> None:
         end = self._log.position
-        await self._read(lambda reader: sealing.advance(reader, end))
+        told = len(self._told) - (self._told_to - sealing.position)
+        if sealing.position >= self._told_to or told < 0:
+            await self._read(lambda reader: sealing.advance(reader, end))
+        else:
+            del self._told[:told]
+            await anyio.to_thread.run_sync(sealing.fold, self._told[:PAGE])
 
     async def _seal(self, sealing: Sealing) -> None:
         end = self._log.position

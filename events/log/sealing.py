@@ -71,8 +71,12 @@ class Sealing:
                 f"no event stands after position {self.position}, though the log goes "
                 f"on to {until}: verify it and restore it from a backup",
             )
-        self._tree.add(digest for _, digest in page)
-        self.position = page[-1][0]
+        self.fold([digest for _, digest in page])
+
+    def fold(self, digests: Sequence[bytes]) -> None:
+        """Fold the digests of the next events, which whoever wrote them still has."""
+        self._tree.add(digests)
+        self.position += len(digests)
 
     @property
     def append(self) -> StreamAppend:

@@ -47,8 +47,8 @@ class LoopSide(NamedTuple):
     """With epoch and position: the log can be written, for the first time or again."""
     not_opened: Callable[[Exception], None]
     """The log could not be opened at the first try."""
-    committed: Callable[[Sequence[Outcome], int, int], None]
-    """With outcomes, number of events and last position: a group is durable."""
+    committed: Callable[[Sequence[Outcome], int, int, Sequence[bytes]], None]
+    """With outcomes, number of events, last position and digests: a group is durable."""
     failed: Callable[[LogError], None]
     """The log cannot be written; to be answered with `Token.HEARD`."""
     refused: Callable[[Sequence[Outcome], int], None]
@@ -131,8 +131,13 @@ class Writer:
                 outcomes = committer.commit(work.appends, work.snapshots)
                 self._acknowledged = committer.position
                 self._pause_s = self._retry_s[0]
-                position = committer.position
-                self._tell(self._side.committed, outcomes, work.size, position)
+                self._tell(
+                    self._side.committed,
+                    outcomes,
+                    work.size,
+                    committer.position,
+                    committer.digests,
+                )
                 work = Work([], [], 0)
                 committer.rest(idle=self._queue.empty())
         except Exception as error:  # noqa: BLE001 - nobody else would answer the appends

@@ -238,9 +238,12 @@ class WrittenLog(Generic[R]):
         outcomes: Sequence[Outcome],
         size: int,
         position: int,
+        digests: Sequence[bytes],
     ) -> None:
         moved = position != self.position
         self.position = position
+        if self._sealer is not None:
+            self._sealer.written(digests, position)
         relieved = self._relieved(size)
         self._gathering.answered(len(outcomes), self._loop.time())
 

@@ -110,7 +110,7 @@ async def test_a_clean_stop_seals_what_was_queued_and_nothing_twice(
 
 
 @pytest.mark.asyncio
-async def test_every_digest_is_read_once(
+async def test_only_digests_that_others_wrote_are_read_and_each_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (sealer, sealing):
@@ -125,13 +125,29 @@ async def test_every_digest_is_read_once(
         return page
 
     monkeypatch.setattr(LogReader, "digests", watched)
-    async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=OFTEN) as log:
+    path = tmp_path / "log.db"
+    async with SqliteLog(path, REGISTRY, seals=None) as log:
+        for version in range(20):
+            await append(log, "a/1", version, Counted())
+    async with SqliteLog(path, REGISTRY, seals=OFTEN) as log:
+        for version in range(20, 40):
+            await append(log, "a/1", version, Counted())
+
+    assert read[:20] == [*range(1, 21)]
+    assert len(read) <= 22  # the last page may have reached two more
+
+
+@pytest.mark.asyncio
+async def test_too_many_digests_to_be_kept_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "TOLD_MAX", 2)
+    path = tmp_path / "log.db"
+    async with SqliteLog(path, REGISTRY, seals=SELDOM) as log:
         for version in range(40):
             await append(log, "a/1", version, Counted())
-        end = log.position
 
-    assert read[: end - 1] == [*range(1, end)]
-    assert len(read) <= end + 1
+    assert await stored(path) == [(41, 1, 40)]
 
 
 @pytest.mark.asyncio
