@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run format check test bench lock crash-points
+.PHONY: help setup run format check test bench lock lives crash-points
 PYTHON ?= python3
 BIN := .venv/bin
 DOCS ?=
@@ -39,6 +39,9 @@ check: .venv/.ready  ## Everything that can be known without running the code
 
 test: .venv/.ready  ## Run the tests on every core and measure their coverage
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov
+
+lives: .venv/.ready  ## Start and stop a system a thousand times and look for what it leaves
+	DRAMATURG_LIVES=1000 $(BIN)/python -m pytest tests/runtime/test_guest.py --timeout 600
 
 crash-points: .venv/.ready  ## Crash a long life of a log at every write, sync and truncate (half an hour)
 	DRAMATURG_CRASH_POINTS=long $(BIN)/python -m pytest tests/log/test_crash_points.py --numprocesses auto --dist worksteal
