@@ -2,6 +2,7 @@
 
 from . import actors, breaker, dead_letters, pipelines, transactions
 from .log import seal
+from .log.archive import event as archive
 from .registry import Registry
 
 
@@ -11,5 +12,5 @@ def vocabulary() -> Registry:
     >>> "breaker.opened" in vocabulary()
     True
     """
-    modules = (actors, breaker, dead_letters, pipelines, seal, transactions)
+    modules = (actors, archive, breaker, dead_letters, pipelines, seal, transactions)
     return Registry(event for module in modules for event in module.EVENTS)

@@ -29,6 +29,7 @@ for _name, _where in (
     ("export", "log_files:export"),
     ("import", "log_files:import_"),
     ("backup", "log_files:backup"),
+    ("archive", "log_archive:archive"),
 ):
     log.command(f"{__package__}.{_where}", name=_name)
 

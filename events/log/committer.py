@@ -1,6 +1,7 @@
 """Writes groups of appends into the tables, each group in one transaction."""
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import astuple
 
-from .api import Snapshot
+from .api import Appended, Snapshot
+from .archive.removal import Removal
 from .digest import snapshot_digest
 from .encoding import is_name
 from .errors import LogUnavailableError, OutcomeUnknownError
@@ -93,8 +95,11 @@ class SqliteCommitter:
         path: Path,
         node: str,
         now_us: Callable[[], int],
+        removals: "deque[Removal]",
     ) -> None:
         self._db = db
+        self._removals = removals
+        """Those whose append is on its way."""
         self._wal = wal_of(path)
         self._grown_bytes = 0
         """By how much the WAL has grown since it was looked at, roughly."""
@@ -135,6 +140,8 @@ class SqliteCommitter:
             group, outcomes = self._compose(appends)
             if group.event_values or group.key_values or snapshots:
                 self._insert(group, snapshots)
+            if self._removals:
+                self._remove(outcomes)
         except sqlite3.Error as error:
             raise LogUnavailableError(advice(error)) from error
         try:
@@ -148,6 +155,17 @@ class SqliteCommitter:
         if len(self._heads) > HEADS_MAX // 2:
             self._older_heads, self._heads = self._heads, {}
         return outcomes
+
+    def _remove(self, outcomes: Sequence[Outcome]) -> None:
+        """Take archived rows out, in the group with the append that names them."""
+        for removal in tuple(self._removals):
+            for done, outcome in outcomes:
+                if done is not removal.done:
+                    continue
+                self._removals.remove(removal)
+                if isinstance(outcome, Appended):
+                    removal.apply(self._db)
+                    self._group_bytes += removal.size_bytes
 
     def rest(self, *, idle: bool) -> None:
         """Move the WAL into the file when it has grown and nobody waits.

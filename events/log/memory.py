@@ -28,13 +28,13 @@ from .errors import (
     OutcomeUnknownError,
     StaleWriterError,
 )
-from .listeners import Listeners
+from .listeners import Telling
 from .memory_store import MemoryStore
 from .outcomes import Outcome, Waiter, appended, deliver
 from .pending import Pending, encoded
 
 
-class MemoryLog:
+class MemoryLog(Telling):
     """An `EventLog` that keeps everything in memory and answers on the loop.
 
     Every tick's appends are one group, committed a moment after they were
@@ -51,6 +51,7 @@ class MemoryLog:
         unwritten_max: int = 20_000,
         now_us: Callable[[], int] = wall_us,
     ) -> None:
+        super().__init__()
         self._registry = registry
         self._encoder = EventEncoder(registry)
         self._now_us = now_us
@@ -59,9 +60,6 @@ class MemoryLog:
         self._pending: deque[Pending] = deque()
         self._held = False
         self._scheduled = False
-        self._availability: Listeners[bool] = Listeners()
-        self._congestion: Listeners[bool] = Listeners()
-        self._commits: Listeners[int] = Listeners()
         self.node = node
         self.congested = False
         self._open(MemoryStore())
@@ -295,20 +293,3 @@ class MemoryLog:
         if at_version is not None:
             version = min(version, at_version)
         return self._store.snapshot(stream, fold_version, version)
-
-    # Being told
-
-    def on_availability(
-        self,
-        listener: Callable[[bool], None],
-    ) -> Callable[[], None]:
-        """Be told of failure and recovery; see `EventLog.on_availability`."""
-        return self._availability.add(listener)
-
-    def on_congestion(self, listener: Callable[[bool], None]) -> Callable[[], None]:
-        """Be told of the limit of unwritten events; see `EventLog.on_congestion`."""
-        return self._congestion.add(listener)
-
-    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Be told of durable positions; see `EventLog.on_commit`."""
-        return self._commits.add(listener)

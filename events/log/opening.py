@@ -4,6 +4,9 @@ import os
 import sqlite3
 from pathlib import Path
 
+import structlog
+
+from .archive import folder_of
 from .digest import FIRST
 from .errors import LogDamagedError, LogError, LogUnavailableError
 from .rows import Row, is_chained
@@ -22,6 +25,8 @@ LEFT JOIN events p ON p.position = e.prev WHERE s.open LIMIT ?
 """
 
 _CHUNK_BYTES = 1 << 20
+
+_log = structlog.get_logger()
 
 
 def open_for_writing(
@@ -51,6 +56,7 @@ def open_for_writing(
         _write_again(wal_of(path))
         db.execute("ROLLBACK")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        _look_at_segments(db, path)
     except BaseException:
         db.close()
         raise
@@ -103,6 +109,14 @@ def _check_heads(db: sqlite3.Connection, path: Path) -> None:
                 f"{row[0]!r}, is not as it was written; verify the log and restore it "
                 "from a backup",
             )
+
+
+def _look_at_segments(db: sqlite3.Connection, path: Path) -> None:
+    """Say which files of archived events are not there: the log works without them."""
+    for name, size in db.execute("SELECT segment, size_bytes FROM segments"):
+        file = folder_of(path) / name
+        if not file.exists() or file.stat().st_size != size:
+            _log.error("log.segment_damaged", path=str(file))
 
 
 def _write_again(path: Path) -> None:

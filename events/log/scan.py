@@ -23,6 +23,7 @@ class Scan:
     def __init__(self, stored: StoredEvents) -> None:
         self._stored = stored
         self.damages: list[Damage] = []
+        self._told: set[str] = set()
 
     def pages(self, after: int, end: int) -> Iterator[list[ChainedRow]]:
         """Yield the events with after < position <= end by their positions."""
@@ -54,7 +55,9 @@ class Scan:
                 continue
             if row is not None and row.position == position:
                 found.append(row)
-        self.damages.append(Damage("file", (lost or [after + 1])[0], "", str(why)))
+        if str(why) not in self._told:
+            self._told.add(str(why))
+            self.damages.append(Damage("file", (lost or [after + 1])[0], "", str(why)))
         return found
 
     def _with_before(self, rows: list[Row]) -> list[ChainedRow]:

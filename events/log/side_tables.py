@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,9 +11,14 @@ from ..errors import DramaturgError
 from ..event import Event
 from ..fold import Fold
 from ..registry import Registry
+from .archive import folder_of
+from .archive.event import STREAM, Archived
+from .archive.segment import file_digest
 from .digest import key_digest, snapshot_digest
+from .document import split
+from .errors import LogDamagedError
 from .integrity import Damage
-from .rows import RowDecoder
+from .rows import Row, RowDecoder
 from .stored import LAST, StoredEvents
 
 PAGE = 1000
@@ -133,6 +139,34 @@ class SideTables:
                     message = f"the row of key {key!r} of {scope!r} was changed"
                     yield Damage("key", 0, str(stream), message)
             after = page[-1][:2]
+
+    def segments(self, path: Path) -> Iterator[Damage]:
+        """Yield the files of archived events that are not as they were written."""
+        named = {
+            (event.segment, event.digest)
+            for row in self._stored.stream(STREAM, 0, LAST, LAST)
+            if isinstance(event := self._archived(row), Archived)
+        }
+        for segment in self._stored.segments():
+            file = folder_of(path) / segment.segment
+            digest = segment.digest
+            try:
+                found = file_digest(file)
+            except OSError as error:
+                yield Damage("segment", segment.first, "", f"{file}: {error.strerror}")
+                continue
+            if found != digest:
+                message = f"{file} is not as it was written"
+                yield Damage("segment", segment.first, "", message)
+            if (segment.segment, digest.hex()) not in named:
+                message = f"no event says that {file} was archived"
+                yield Damage("segment", segment.first, "", message)
+
+    @staticmethod
+    def _archived(row: Row) -> Archived | None:
+        with suppress(LogDamagedError, msgspec.MsgspecError):
+            return msgspec.json.decode(split(row.document)[1], type=Archived)
+        return None
 
     def totals(self, committed_us: int) -> Iterator[Damage]:
         """Yield what is wrong with how far the log is said to go."""

@@ -1,12 +1,16 @@
 """The log in one SQLite file."""
 
+import asyncio
 import contextlib
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from ..registry import Registry
+from .api import Context
+from .archive.removal import Removal
 from .committer import SqliteCommitter
 from .lock import WriterLock
 from .opening import open_for_writing, opening_error
@@ -41,9 +45,10 @@ class SqliteLog(WrittenLog[LogReader]):
         connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
+        self._file = SqliteEngine(self.path, node, now_us, connection)
         super().__init__(
             registry,
-            engine=SqliteEngine(self.path, node, now_us, connection),
+            engine=self._file,
             reader=lambda registry: LogReader(self.path, registry),
             node=node,
             unwritten_max=unwritten_max,
@@ -51,6 +56,15 @@ class SqliteLog(WrittenLog[LogReader]):
             retry_s=retry_s,
             seals=seals,
         )
+        self.archiving = asyncio.Lock()
+        """Held by whoever archives: one at a time."""
+
+    def remove(self, removal: Removal) -> None:
+        """Queue an append with the removal of the rows that it says are archived."""
+        if self.available:
+            self._file.removals.append(removal)
+        context = Context(at_us=self._now_us())
+        self.submit([removal.append], context, removal.done)
 
 
 class SqliteEngine:
@@ -70,6 +84,8 @@ class SqliteEngine:
         self._connection = connection
         self._lock = WriterLock(path)
         self._db: sqlite3.Connection | None = None
+        self.removals: deque[Removal] = deque()
+        """Of archived events; the loop adds them before it submits their appends."""
 
     def lock(self) -> None:
         """Lock the file against other processes. Raises `LogLockedError`."""
@@ -81,8 +97,11 @@ class SqliteEngine:
 
     def open(self, acknowledged: int | None) -> SqliteCommitter:
         """Open the file, make sure that what it holds is durable, begin an epoch."""
+        self.removals.clear()  # they were refused with their appends
         self._db = open_for_writing(self._path, acknowledged, self._connection)
-        return SqliteCommitter(self._db, self._path, self._node, self._now_us)
+        return SqliteCommitter(
+            self._db, self._path, self._node, self._now_us, self.removals
+        )
 
     def close(self) -> None:
         """Close the connection, as a failed fsync demands."""

@@ -132,9 +132,14 @@ class StoredEvents:
         archived = [
             row
             for row in self._walk(link, after)
-            if row.version <= until and row.position <= at
+            if after <= row.version <= until and row.position <= at
         ]
         return [*reversed(archived), *rows]
+
+    def unarchived(self, position: int) -> list[Row]:
+        """Return what the table holds of a stream up to the event at `position`."""
+        bounds = {"start": position, "after": 0, "until": LAST, "at": LAST}
+        return [Row(*row) for row in self.query(_STREAM, bounds)]
 
     def segments(self) -> list[Segment]:
         """Return the segments of the log, by their first positions."""

@@ -137,6 +137,7 @@ class _Verification:
         self._counts["streams"] = tables.streams
         self.note(tables.snapshots(frozenset(self._damaged)))
         self.note(tables.keys())
+        self.note(tables.segments(self._path))
         self.note(tables.totals(self.events.committed))
         for anchor in anchors:
             self.note(seals.anchored(anchor, self.events.position))

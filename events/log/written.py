@@ -19,15 +19,16 @@ from .api import (
     StreamAppend,
     StreamHead,
 )
+from .archive.event import EVENTS as ARCHIVES
 from .encoding import EventEncoder
 from .engine import Engine, EngineReader
 from .errors import LogError, LogUnavailableError
 from .gathering import Gathering
-from .listeners import Listeners
+from .listeners import Telling
 from .outcomes import Outcome, Waiter, appended, deliver
 from .pending import Pending, encoded
 from .reader_pool import ReaderPool
-from .seal import EVENTS
+from .seal import EVENTS as SEALS
 from .sealer import Sealer, SealPolicy
 from .writer import LoopSide, Token, Work, Writer
 
@@ -46,7 +47,7 @@ _CLOSING_S = 30.0
 """So long a closing log waits for its disk, then it leaves its thread behind."""
 
 
-class WrittenLog(Generic[R]):
+class WrittenLog(Telling, Generic[R]):
     """What the engines have in common: an `EventLog`, used by `async with`.
 
     One thread writes it and commits in groups. Whatever `done` reports is durable.
@@ -68,6 +69,7 @@ class WrittenLog(Generic[R]):
         retry_s: tuple[float, float],
         seals: SealPolicy | None,
     ) -> None:
+        super().__init__()
         self.node = node
         self.epoch = 0
         self.position = 0
@@ -76,7 +78,7 @@ class WrittenLog(Generic[R]):
         self._engine = engine
         self._now_us = now_us
         self._retry_s = retry_s
-        registry = registry.merged(Registry(EVENTS))
+        registry = registry.merged(Registry((*SEALS, *ARCHIVES)))
         self._encoder = EventEncoder(registry)
         self._readers = ReaderPool(lambda: reader(registry))
         self._unwritten = 0
@@ -86,9 +88,6 @@ class WrittenLog(Generic[R]):
         self._gathering = Gathering()
         self._snapshots: dict[tuple[str, int, int], Snapshot] = {}
         self._closing = False
-        self._availability: Listeners[bool] = Listeners()
-        self._congestion: Listeners[bool] = Listeners()
-        self._commits: Listeners[int] = Listeners()
         self._seals = seals
         self._sealer: Sealer | None = None
 
@@ -331,20 +330,3 @@ class WrittenLog(Generic[R]):
         return await self._readers.run(
             lambda r: r.snapshot(stream, fold_version, at_version=at_version),
         )
-
-    # Being told
-
-    def on_availability(
-        self,
-        listener: Callable[[bool], None],
-    ) -> Callable[[], None]:
-        """Be told of failure and recovery; see `EventLog.on_availability`."""
-        return self._availability.add(listener)
-
-    def on_congestion(self, listener: Callable[[bool], None]) -> Callable[[], None]:
-        """Be told of the limit of unwritten events; see `EventLog.on_congestion`."""
-        return self._congestion.add(listener)
-
-    def on_commit(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Be told of durable positions; see `EventLog.on_commit`."""
-        return self._commits.add(listener)

@@ -120,3 +120,26 @@ def test_the_tail_is_followed_until_interrupted(
     assert dramaturg(*words, "--json") == 0
     found = [json.loads(s) for s in capsys.readouterr().out.splitlines() if s[0] == "{"]
     assert [row["position"] for row in found] == [*range(29, 39)]
+
+
+def test_old_streams_are_archived_and_shown_as_before(
+    dramaturg: Run, data: Path, capsys: Captured
+) -> None:
+    words = ("log", "archive", "--data", data, "--older-than")
+    assert dramaturg(*words, "52w", "--dry-run", "--json") == 0
+    assert told(capsys)[0]["events"] == 0
+    assert dramaturg("state", "--closed", "--data", data, "--json") == 0
+    before = [row for row in told(capsys) if row["stream"] != "log/seals"]
+
+    assert dramaturg(*words, "1s", "--dry-run") == 0
+    assert "31 events of 5 streams would be archived" in capsys.readouterr().out
+    assert dramaturg(*words, "1s") == 0
+    assert "31 events of 5 streams were archived" in capsys.readouterr().out
+
+    assert dramaturg("state", "--closed", "--data", data, "--json") == 0
+    assert [row for row in told(capsys) if row["stream"] != "log/seals"] == before
+    assert dramaturg("log", "verify", "--data", data) == 0
+    assert dramaturg("log", "stat", "--data", data) == 0
+    assert "31 events are archived" in capsys.readouterr().out
+    assert dramaturg(*words, "soon") == 2
+    assert "such as 30d" in capsys.readouterr().err
