@@ -48,6 +48,16 @@ class PipelineActor(ItemEffects):
         super().__init__(pipeline, crew, queue)
         self._is_up = False
 
+    async def stopping(self) -> None:
+        """Have those who wait for an item ask for it again."""
+        self.crew.open = {}
+        self.crew.desk.look_again(0)
+
+    async def restarting(self, error: BaseException | None) -> None:
+        """Do the same when this is not the end."""
+        del error
+        await self.stopping()
+
     # What changes in memory
 
     def changed(self, stream: str, before: Item | None, after: Item | None) -> None:
@@ -75,6 +85,7 @@ class PipelineActor(ItemEffects):
         """Take up what the items were at when this actor, or its process, went down."""
         crew, board = self.crew, self.board
         crew.pipeline = ctx.self
+        crew.open = states
         self._is_up = True
         self.generations = dict(crew.generations)
         board.manned |= set(crew.workers)

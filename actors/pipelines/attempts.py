@@ -36,7 +36,7 @@ def is_current(item: Item, outcome: Outcome) -> bool:
         item.phase == "running"
         and item.stage == outcome.stage
         and item.attempt == outcome.attempt
-        and item.undoing == outcome.undoing
+        and item.undoing is outcome.undoing
         and item.redrives == outcome.redrives
     )
 
@@ -74,18 +74,13 @@ def succeeded(item: Item, outcome: StageSucceeded, moment: Moment) -> Events:
         return rollback.undone(item, moment)
     plan, stage = moment.plan, item.stage
     following = "" if item.back else plan.following(item.results, stage)
-    starts = following and not item.paused and moment.room(following, stage)
+    goes_on = following and not item.paused and moment.room(following, stage)
     declared = plan.stages.get(stage)
     percent = item.percent
     if declared is not None and declared.percent > percent:
         percent = declared.percent
-    done = StageDone(
-        stage=stage,
-        result=outcome.result,
-        starts=following if starts else "",
-        percent=percent,
-        took_us=outcome.took_us,
-    )
+    starts = following if goes_on else ""
+    done = StageDone(stage, outcome.result, starts, percent, outcome.took_us)
     if item.back:
         return (done, *rollback.go_on(after(item, done), moment))
     return (done,) if following else (done, ItemDone())

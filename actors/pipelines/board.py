@@ -54,7 +54,7 @@ class Board:
     @property
     def busy(self) -> int:
         """How many items go on by themselves: neither paused nor stuck."""
-        return self.open - self.places["paused"] - self.places["stuck"]
+        return self.open - self.places.get("paused", 0) - self.places.get("stuck", 0)
 
     def running(self, stage: str) -> int:
         """Return how many attempts of a stage run."""
@@ -101,8 +101,9 @@ class Board:
 
     def moved(self, before: str, after: str) -> None:
         """Take note that an item went from one running stage to another, or the same."""
-        self._running[before] -= 1
-        self._running[after] = self._running.get(after, 0) + 1
+        running = self._running
+        running[before] -= 1
+        running[after] = running.get(after, 0) + 1
 
     def wake(self, stream: str, item: Item) -> None:
         """Line up an item whose time has come."""

@@ -1,7 +1,10 @@
 """What the actors of one pipeline know of each other, across their restarts."""
 
+from collections.abc import Mapping
+
 from ..runtime import Ref
 from .desk import Desk
+from .item import Item
 
 
 class Crew:
@@ -19,6 +22,8 @@ class Crew:
 
     def __init__(self) -> None:
         self.desk = Desk()
+        self.open: Mapping[str, Item] = {}
+        """The items that are open as far as is known, durably or not."""
         self.workers: dict[str, Ref] = {}
         self.generations: dict[str, int] = {}
         """Counts the starts of each stage's worker."""

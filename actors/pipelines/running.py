@@ -95,11 +95,12 @@ class RunningPipeline:
         while True:
             waiter = desk.waiter(stream)
             try:
-                found = await self._ask(GetItem(stream))
-                if found is None:
-                    found = await self.item(item)
-                if found.phase in CLOSED:
-                    return found
+                if stream not in self._crew.open:
+                    found = await self._ask(GetItem(stream))
+                    if found is None:
+                        found = await self.item(item)
+                    if found.phase in CLOSED:
+                        return found
                 ended = await waiter
                 if ended is not None:
                     return ended

@@ -20,6 +20,7 @@ from typing import Any, Final
 from ...events import Event
 from ...events.log import (
     Appended,
+    Context,
     EventLog,
     Incarnation,
     KeyTakenError,
@@ -30,7 +31,7 @@ from ...events.log import (
 from .cell import Cell
 from .mailbox import Item, refuse
 from .messages import Message
-from .origin import NOWHERE, Origin, log_context
+from .origin import NOWHERE, Origin
 from .outbox import NO_EVENTS, Decided, Entry, Known, Outbox
 
 SETTLED_MAX: Final = 16
@@ -205,22 +206,20 @@ class Journal(ABC):
         events: int,
     ) -> Entry:
         """Send a decision to the log and hold its answer back."""
-        cell = self._cell
-        origin = cell.origin
-        reply, cell.reply = cell.reply, None
-        answer = decision.reply
+        cell, log, at_us = self._cell, self._log, self._context.at_us
+        origin, reply, answer = cell.origin or NOWHERE, cell.reply, decision.reply
+        cell.reply = None
         entry = Entry(self, command, reply, origin, answer, appends, events, before)
         self._outbox.entries.append(entry)
-        self._undurable += events
-        log = self._log
+        self._undurable = undurable = self._undurable + events
         log.submit(
             appends,
-            log_context(origin, self._context.at_us),
+            Context(at_us, origin.by, origin.owner, origin.corr, origin.cause),
             entry.done,
             keys=decision.keys,
             incarnation=self._incarnation,
         )
-        if self._undurable >= self._undurable_max or log.congested:
+        if undurable >= self._undurable_max or log.congested:
             self._paused = True
             cell.hold()
         return entry
@@ -279,7 +278,8 @@ class Journal(ABC):
         self._undurable -= entry.events
         pump = self._cell.pump
         pump.current = self._cell
-        origin = entry.origin or NOWHERE
+        origin = entry.origin
+        assert origin is not None  # it has been given one with its events
         react, context = self._react, self._context
         try:
             for append in entry.appends:

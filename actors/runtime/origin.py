@@ -2,8 +2,6 @@
 
 import msgspec
 
-from ...events.log import Context
-
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """Who caused a message and why; it passes on to all that the message causes.
@@ -27,10 +25,3 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
 NOWHERE = Origin()
 """The origin of a message that nobody gave one."""
-
-
-def log_context(origin: Origin | None, at_us: int) -> Context:
-    """Return what stands in the headers of events decided at `at_us`."""
-    if origin is None:
-        return Context(at_us)
-    return Context(at_us, origin.by, origin.owner, origin.corr, origin.cause)

@@ -12,7 +12,14 @@ variables set before the first suspension are there after it, and never elsewher
 """
 
 import asyncio
-from asyncio import AbstractEventLoop, CancelledError, Future, Task, tasks
+from asyncio import (
+    AbstractEventLoop,
+    CancelledError,
+    Future,
+    Task,
+    current_task,
+    tasks,
+)
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context
@@ -26,12 +33,10 @@ if TYPE_CHECKING:
     from .origin import Origin
     from .pump import Pump
 
-_enter_task: Callable[[AbstractEventLoop, Task[Any]], None] | None
-_enter_task = getattr(tasks, "_enter_task", None)
-_leave_task: Callable[[AbstractEventLoop, Task[Any]], None] | None
-_leave_task = getattr(tasks, "_leave_task", None)
-
-CAN_STEP: Final = _enter_task is not None
+Switch = Callable[[AbstractEventLoop, Task[Any]], None]
+CAN_STEP: Final = hasattr(tasks, "_enter_task") and hasattr(tasks, "_leave_task")
+_enter_task: Switch = getattr(tasks, "_enter_task", lambda *_: None)
+_leave_task: Switch = getattr(tasks, "_leave_task", lambda *_: None)
 IDLE_MAX: Final = 64
 """Parked workers kept; more end when their coroutine does."""
 
@@ -117,7 +122,7 @@ class Worker:
 
     async def run(self) -> None:
         """Park, carry, and park again."""
-        self.task = task = asyncio.current_task()
+        self.task = task = current_task()
         assert task is not None
         try:
             await self._work(task)
@@ -240,51 +245,41 @@ class Steps:
         Returns the worker that carries it on, None if `owner` has the outcome.
         `cell` is the actor whose turn it is; None: work beside the mailbox.
         """
-        context = self.pump.base.copy()
-        if not self.eager or not self.idle:
+        pump, idle = self.pump, self.idle
+        context = pump.base.copy()
+        if not self.eager or not idle:
             worker = Worker(self)
             worker.take(coro, context, _START, owner, cell)
             self._start(worker)
             return worker
-        return self._step(self.idle.pop(), coro, context, owner, cell)
-
-    def _step(
-        self,
-        worker: Worker,
-        coro: Coroutine[Any, Any, object],
-        context: Context,
-        owner: Owner,
-        cell: "Cell | None",
-    ) -> Worker | None:
-        pump = self.pump
+        worker = idle.pop()
         loop, task = pump.loop, worker.task
-        enter, leave = _enter_task, _leave_task
-        assert task is not None
-        assert enter is not None
-        assert leave is not None
-        caller = asyncio.current_task(loop)
+        assert task is not None  # it parks in one
+        caller = current_task(loop)
         if caller is not None:
-            leave(loop, caller)
+            _leave_task(loop, caller)
         outer, outer_origin = pump.current, pump.origin
         pump.current, pump.origin = cell, owner.origin
-        enter(loop, task)
+        _enter_task(loop, task)
+        result: object = None
+        failed: BaseException | None = None
         try:
             first = context.run(coro.send, None)
         except StopIteration as stop:
-            result, failed = stop.value, None
+            result = stop.value
         except (Exception, CancelledError) as error:  # noqa: BLE001 - the supervisor's
-            result, failed = None, error
+            failed = error
         else:
             worker.take(coro, context, first, owner, cell)
             return worker
         finally:
-            leave(loop, task)
+            _leave_task(loop, task)
             pump.current, pump.origin = outer, outer_origin
             if caller is not None:
-                enter(loop, caller)
+                _enter_task(loop, caller)
         parked = worker.parked
         if parked is not None and not parked.done():
-            self.idle.append(worker)  # or else the coroutine has cancelled it
+            idle.append(worker)  # or else the coroutine has cancelled it
         if failed is None:
             owner.settled(result)
         else:

@@ -194,16 +194,16 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if len(writes) != 1:
             self._submit_all(message, decision)
             return
-        write = writes[0]
-        stream, events = write.stream, write.events
+        stream, events = writes[0].stream, writes[0].events
         if not events:
             self.answer(message, decision.reply)
             return
-        version = self.versions.get(stream, 0)
-        known = (stream, self.states.get(stream), version)
-        expected = write.expected
-        append = StreamAppend(stream, version if expected is None else expected, events)
-        self._apply(append)
+        before, version = self.states.get(stream), self.versions.get(stream, 0)
+        known, expected = (stream, before, version), writes[0].expected
+        if expected is None:
+            expected = version
+        self._go_on(stream, before, expected, events)
+        append = StreamAppend(stream, expected, events)
         entry = self.submit(message, decision, (append,), (known,), len(events))
         entry.closes = events[-1].closes
 
@@ -232,9 +232,19 @@ class StreamOwnerJournal(Journal, Generic[S]):
         return stream, self.states.get(stream), self.versions.get(stream, 0)
 
     def _apply(self, append: StreamAppend) -> None:
+        stream = append.stream
+        before = self.states.get(stream)
+        self._go_on(stream, before, append.expected, append.events)
+
+    def _go_on(
+        self,
+        stream: str,
+        before: S | None,
+        version: int,
+        events: tuple[Event, ...],
+    ) -> None:
         """Fold events into the state of their stream, if it is of this actor's."""
-        stream, events, version = append.stream, append.events, append.expected
-        before = state = self.states.get(stream)
+        state = before
         if state is None:
             if version or not stream.startswith(self._prefix):
                 return

@@ -50,8 +50,8 @@ class Running(msgspec.Struct, eq=False):
         then = self.then
         if then is not None:
             self._send(lambda: then(result))
-        else:
-            self._forget()
+        elif self.cell.works is not None:
+            self.cell.works.pop(self, None)
 
     def crashed(self, error: BaseException) -> None:
         """Send the message about the error: the worker's call."""
