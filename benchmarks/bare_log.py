@@ -27,7 +27,7 @@ class BareWriter:
         self._db = connect_writer(folder / "bare.db")
         self._db.execute("PRAGMA wal_autocheckpoint=4000")
         self._db.execute(
-            "CREATE TABLE bare("
+            "CREATE TABLE IF NOT EXISTS bare("
             "position INTEGER PRIMARY KEY, stream TEXT, version INTEGER, state TEXT)",
         )
         self._insert = insert
@@ -84,7 +84,8 @@ def one_table() -> Insert:
 def same_tables() -> Insert:
     """Return what writes a log's own tables, with versions compared, and no more.
 
-    The documents lack their header and the digests are all the same.
+    The documents lack their header and the digests are all the same. It goes on where
+    the file ends.
     """
     events = InsertMany(
         "INSERT INTO events(state, position, stream, version, tag, prev, digest)",
@@ -96,12 +97,16 @@ def same_tables() -> Insert:
         "ON CONFLICT(stream) DO UPDATE SET version=excluded.version, "
         "position=excluded.position, digest=excluded.digest, open=excluded.open",
     )
-    heads: dict[str, tuple[int, int | None]] = {}
+    heads: dict[str, tuple[int, int | None]] | None = None
     digest = bytearray(32)  # sqlite3 binds it in a quarter of the time of bytes
     position = 0
 
     def run(db: sqlite3.Connection, rows: list[Row]) -> None:
-        nonlocal position
+        nonlocal heads, position
+        if heads is None:
+            found = db.execute("SELECT stream, version, position FROM streams")
+            heads = {stream: (version, at) for stream, version, at in found}
+            position = max((at or 0 for _, at in heads.values()), default=0)
         event_values: list[Any] = []
         stream_values: list[Any] = []
         for stream, expected, document, _ in rows:

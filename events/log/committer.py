@@ -112,7 +112,7 @@ class SqliteCommitter:
         self._groups = 0
         self._group_bytes = 0
         """How long the documents of the last group are."""
-        self.digests: list[bytes] = []
+        self.digests: Sequence[bytes] = ()
         """The digests of its events."""
         db.execute("BEGIN IMMEDIATE")
         db.execute("UPDATE meta SET epoch = epoch + 1")
