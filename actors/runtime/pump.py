@@ -257,7 +257,7 @@ class Pump:
             self._failed(cell, error, item)
         self.current = None
         # what it put first, such as its stash, is in a new batch with the rest
-        count = max(before - length_hint(cell.batch or ()), 1)
+        count = max(before - length_hint(cell.batch or ()), int(item is not None))
         cell.handled += count
         self._leave(cell)
         return count

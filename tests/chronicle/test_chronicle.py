@@ -331,3 +331,15 @@ async def test_messages_that_find_no_room_are_counted(policy: str) -> None:
 def test_limits_that_mean_nothing_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
         ChronicleLimits(**wrong)
+
+
+@pytest.mark.asyncio
+async def test_a_turn_without_a_message_is_not_counted_as_one() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec())
+        cell = system.cell(ref.path)
+        cell.hold()
+        cell.release()
+        await system.settled()
+
+        assert system.tree().children[0].handled == 0
