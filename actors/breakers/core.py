@@ -40,7 +40,7 @@ class Core:
     """The state, and the ways in which it changes."""
 
     __slots__ = (
-        "_proposed",
+        "_behind",
         "_state",
         "clocked",
         "config",
@@ -50,6 +50,7 @@ class Core:
         "journal",
         "name",
         "neutral",
+        "proposed",
         "ready",
         "rejected",
     )
@@ -76,7 +77,10 @@ class Core:
         """Calls refused since then."""
         self.errors: tuple[str, ...] = ()
         """The classes of the last errors."""
-        self._proposed: tuple[Event, ...] = ()
+        self.proposed: tuple[Event, ...] = ()
+        """What a person has decided and is not durable yet."""
+        self._behind: tuple[BreakerState, Events] | None = None
+        """What was told since, which the log has behind it, and the state before."""
 
     @property
     def state(self) -> BreakerState:
@@ -129,7 +133,7 @@ class Core:
     @property
     def frozen(self) -> bool:
         """Whether a person's decision is on its way to the disk: no other is made."""
-        return bool(self._proposed)
+        return bool(self.proposed)
 
     def roll_up(self, now: Now) -> None:
         """Tell the journal all that was counted."""
@@ -144,7 +148,7 @@ class Core:
     def propose(self, action: Callable[[BreakerState], Events], now: Now) -> Events:
         """Decide for a person; it comes into force when it is durable (`confirm`)."""
         state = self.state
-        for event in self._proposed:
+        for event in self.proposed:
             state = evolve(state, event)
         if not self.frozen:
             self.roll_up(now)
@@ -153,28 +157,35 @@ class Core:
             for event in events:
                 self._apply(event, now)
             return events
-        self._proposed += tuple(events)
+        self.proposed += tuple(events)
         for event in events:
             self.journal.add(event)
         return events
 
     def confirm(self, event: Event, now: Now) -> None:
         """Put a decision into force that has become durable; ignore other events."""
-        if not self._proposed or event is not self._proposed[0]:
+        if not self.proposed or event is not self.proposed[0]:
             return
-        self._proposed = self._proposed[1:]
+        self.proposed = self.proposed[1:]
         self._apply(event, now)
-        if not self._proposed:
+        if not self.proposed:
             self._thaw(now)
 
     def forget(self, now: Now) -> Events:
         """Drop the decisions that did not become durable, and return them."""
-        dropped, self._proposed = self._proposed, ()
+        dropped, self.proposed = self.proposed, ()
+        self._behind = None
         self._thaw(now)
         return dropped
 
     def _apply(self, event: Event, now: Now) -> None:
-        self.state = evolve(self.state, event)
+        """Go on from a decision in the order of the log."""
+        state, behind = self._behind or (self.state, ())
+        state = evolve(state, event)
+        self._behind = (state, behind) if self.proposed else None
+        for later in behind:
+            state = evolve(state, later)
+        self.state = state
         self.ready = self.ready or self.state.config_version > 0
         self.roll_up(now)
         if isinstance(event, Configured):
@@ -191,7 +202,8 @@ class Core:
         """Take over the state that the log holds, at the start."""
         self.state = state
         self.errors = state.errors
-        self._proposed = ()
+        self.proposed = ()
+        self._behind = None
         self._emit(*decide.restarted(state, now))
         self.ready = state.config_version > 0 and state.code == self.config
         self._begin(now)
@@ -206,6 +218,9 @@ class Core:
 
     def _emit(self, *events: Event) -> None:
         for event in events:
+            if self.proposed:
+                before, behind = self._behind or (self.state, ())
+                self._behind = (before, (*behind, event))
             self.state = evolve(self.state, event)
             if self.journal is not None:
                 self.journal.add(event)

@@ -159,14 +159,25 @@ class Machine(Core):
         if self._judge(now, bad=bad, retry_after_s=retry_after_s):
             return
         if self.journal is not None:
-            if generation.dirty_us is None and generation.seq != generation.rolled_seq:
-                generation.dirty_us = now.clock_us
-                self.journal.due(ROLL_UP_S)
-            if generation.needs_roll_up(config) and not self.frozen:
-                self.journal.due(0.0)
+            self._keep(generation, now, self.journal)
         elif len(generation.failures) + len(generation.slows) >= ROLL_UP_CALLS:
             self.roll_up(now)
         generation.watch(config, rolls_up=self.journal is not None)
+
+    def _keep(self, generation: Generation, now: Now, journal: Journal) -> None:
+        """Tell the journal in time of what it would hurt to lose.
+
+        At once, so that no more is lost however late the actor's turn comes; but
+        in one piece when the log is back, while it cannot be written.
+        """
+        if generation.dirty_us is None and generation.seq != generation.rolled_seq:
+            generation.dirty_us = now.clock_us
+            journal.due(ROLL_UP_S)
+        if generation.needs_roll_up(self.state.config) and not self.frozen:
+            if journal.writable:
+                self.roll_up(now)
+            else:
+                journal.due(0.0)
 
     def _judge(self, now: Now, *, bad: bool, retry_after_s: float | None) -> bool:
         """Open if the window asks for it."""

@@ -18,7 +18,7 @@ class Storm:
     What a result may do to the breaker is checked at every one of them.
     """
 
-    def __init__(self, seed: int, config: BreakerConfig, rounds: int = 5) -> None:
+    def __init__(self, seed: int, config: BreakerConfig, rounds: int = 3) -> None:
         self.random = Random(seed)
         self.tape = Tape(config, Hands())
         self.machine = self.tape.machine

@@ -73,10 +73,10 @@ async def test_a_trip_is_in_the_log_with_what_was_counted() -> None:
         await fail(breaker, 2)
         await system.settled()
 
-        *_, rolled, opened = await events_of(log)
+        *before, opened = await events_of(log)
 
-        assert isinstance(rolled, WindowRolledUp)
-        assert rolled.failures == (1, 2)
+        rolled = [e for e in before if isinstance(e, WindowRolledUp)]
+        assert [number for e in rolled for number in e.failures] == [1, 2]
         assert isinstance(opened, Opened)
         assert await replayed(log) == breaker.machine.state
 

@@ -374,6 +374,38 @@ def test_decisions_that_follow_each_other_are_in_force_one_after_the_other() -> 
     assert tape.replayed() == machine.state
 
 
+def test_what_was_counted_between_decisions_is_folded_in_the_order_of_the_log() -> None:
+    counting = BreakerConfig(window="count", window_calls=10, min_calls=10)
+    tape = Tape(counting, Hands())
+    breaker, machine, hands = tape.breaker, tape.machine, tape.hands
+    timing = BreakerConfig(min_calls=50)
+
+    for config in (timing, counting, timing):
+        obey(machine, ConfigureBreaker("drill", "ann", config), hands.now)
+        hands.pass_s(0.3)
+        for _ in range(4):
+            permit = run(breaker.acquire())
+            breaker.failed(permit, ConnectionError())
+    tape.write()
+
+    assert machine.state.config == timing
+    assert machine.state.totals.failures == 12
+    assert tape.replayed() == machine.state
+
+
+def test_a_clean_stop_while_a_decision_is_written_is_folded_likewise() -> None:
+    tape = Tape(BreakerConfig(window="count"), Hands())
+    breaker, machine, hands = tape.breaker, tape.machine, tape.hands
+    obey(machine, ConfigureBreaker("drill", "ann", BreakerConfig()), hands.now)
+    for _ in range(4):
+        breaker.failed(run(breaker.acquire()), ConnectionError())
+    hands.pass_s(0.3)
+    machine.stop(hands.now)
+    tape.write()
+
+    assert tape.replayed() == machine.state
+
+
 def test_a_decision_that_was_not_written_is_not_in_force() -> None:
     tape = Tape(BreakerConfig(), Hands())
     obey(tape.machine, TripBreaker("drill"), tape.hands.now)
