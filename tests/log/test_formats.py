@@ -38,10 +38,15 @@ class Done(Event, tag="test.done", closes=True):
     pass
 
 
-UPCASTERS = {
-    ("test.weighed", 1): lambda old: {"kilograms": old["pounds"] * GRAMS / 1000},
-    ("test.weighed", 2): lambda old: {"grams": round(old["kilograms"] * 1000)},
-}
+def in_kilograms(old: dict[str, Any]) -> dict[str, Any]:
+    return {"kilograms": old["pounds"] * GRAMS / 1000}
+
+
+def in_grams(old: dict[str, Any]) -> dict[str, Any]:
+    return {"grams": round(old["kilograms"] * 1000)}
+
+
+UPCASTERS = {("test.weighed", 1): in_kilograms, ("test.weighed", 2): in_grams}
 REGISTRY = Registry([Weighed, Done], UPCASTERS)
 
 
@@ -165,7 +170,7 @@ class Scale(EventSourced[int]):
         super().__init__()
         self.stream = stream
 
-    def decide(self, state: int, command: Any, _ctx: Any) -> Decision:
+    def decide(self, state: int, command: Any, ctx: Any) -> Decision:  # noqa: ARG002 - the method's names
         return Decision((Weighed(command.grams),), reply=state + command.grams)
 
 

@@ -318,7 +318,7 @@ def test_a_log_is_copied_while_another_process_writes_it(tmp_path: Path) -> None
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(50)]
         acknowledged = max(int(line.split()[2]) for line in lines[1:])
-        report = backup_log(path, copy, progress=lambda *at: told.append(at))
+        report = backup_log(path, copy, progress=lambda at, end: told.append((at, end)))
         later = process.stdout.readline()
         process.kill()
 

@@ -1,15 +1,15 @@
 """The archived events of a log, found by their positions."""
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..rows import Row
-from .segment import Segment, SegmentFile, folder_of
+from .segment import BlockText, Segment, SegmentFile, folder_of
 
 BLOCKS_KEPT = 8
-"""So many decoded blocks stay in memory, those used last."""
+"""So many blocks stay in memory, a quarter of a megabyte each, those used last."""
 
 
 class Archive:
@@ -20,17 +20,17 @@ class Archive:
 
     def __init__(self, log: Path) -> None:
         self._folder = folder_of(log)
-        self._segments: dict[str, Segment] = {}
+        self._segments: list[Segment] = []
         self._files: dict[str, SegmentFile] = {}
-        self._blocks: OrderedDict[tuple[str, int], list[Row]] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, int], BlockText] = OrderedDict()
 
     def update(self, segments: Iterable[Segment]) -> None:
-        """Know these segments, and those known before."""
-        self._segments.update((segment.segment, segment) for segment in segments)
+        """Know these segments, by their first positions; all there are."""
+        self._segments = list(segments)
 
     def row(self, position: int) -> Row | None:
         """Return the event at a position, None if it is not archived."""
-        for segment in self._segments.values():
+        for segment in self._segments:
             if segment.first <= position <= segment.last:
                 found = self._rows_of(segment, position - 1, position, 1)
                 if found:
@@ -39,14 +39,17 @@ class Archive:
 
     def rows(self, after: int, until: int, limit: int) -> list[Row]:
         """Return the first archived events with after < position <= until, in order."""
-        rows = [
-            row
-            for segment in self._segments.values()
-            if segment.first <= until and segment.last > after
-            for row in self._rows_of(segment, after, until, limit)
-        ]
-        rows.sort()
-        return rows[:limit]
+        found: list[Row] = []
+        for segment in self._segments:
+            if segment.first > until:
+                break
+            if segment.last > after:
+                found += self._rows_of(segment, after, until, limit)
+                found.sort()
+                del found[limit:]
+                if found and len(found) == limit:
+                    until = found[-1].position
+        return found
 
     def _rows_of(
         self, segment: Segment, after: int, until: int, limit: int
@@ -60,21 +63,14 @@ class Archive:
         for number in range(start, len(file.blocks)):
             if file.blocks[number].first > until or len(found) >= limit:
                 break
-            rows = self._block(name, file, number)
-            first = bisect_right(rows, after, key=_position)
-            last = bisect_left(rows, until + 1, key=_position)
-            found += rows[first : min(last, first + limit)]
+            found += self._text(name, file, number).rows(after, until, limit)
         return found
 
-    def _block(self, name: str, file: SegmentFile, number: int) -> list[Row]:
-        rows = self._blocks.get((name, number))
-        if rows is None:
-            rows = self._blocks[name, number] = file.rows(number)
-            if len(self._blocks) > BLOCKS_KEPT:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end((name, number))
-        return rows
-
-
-def _position(row: Row) -> int:
-    return row.position
+    def _text(self, name: str, file: SegmentFile, number: int) -> BlockText:
+        text = self._texts.get((name, number))
+        if text is None:
+            text = self._texts[name, number] = file.text(number)
+            if len(self._texts) > BLOCKS_KEPT:
+                self._texts.popitem(last=False)
+        self._texts.move_to_end((name, number))
+        return text

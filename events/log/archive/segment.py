@@ -9,6 +9,7 @@ each member holds, and at which byte it begins.
 import gzip
 import os
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -135,6 +136,29 @@ def file_digest(path: Path) -> bytes:
     return digest.digest()
 
 
+_POSITION_AT = len(b'{"position":')
+
+
+class BlockText:
+    """The lines of a block, of which few are decoded if few are wanted.
+
+    Raises `ValueError` if they are none.
+    """
+
+    __slots__ = ("_lines", "_positions")
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+        start = _POSITION_AT
+        self._positions = [int(line[start : line.index(b",")]) for line in lines]
+
+    def rows(self, after: int, until: int, limit: int) -> list[Row]:
+        """Return at most `limit` events with after < position <= until."""
+        first = bisect_right(self._positions, after)
+        last = min(bisect_right(self._positions, until), first + limit)
+        return [decode_line(line)[0] for line in self._lines[first:last]]
+
+
 class SegmentFile:
     """A segment that is read. Raises `LogDamagedError` for one that is not whole."""
 
@@ -147,12 +171,16 @@ class SegmentFile:
         except msgspec.MsgspecError as error:
             raise self._damaged(error) from error
 
-    def rows(self, block: int) -> list[Row]:
-        """Return the events of a block."""
+    def text(self, block: int) -> "BlockText":
+        """Return the text of a block."""
         after = block + 1
         at = self.blocks[block].at
         end = self.blocks[after].at if after < len(self.blocks) else self._ends[0]
-        return [decode_line(line)[0] for line in self._member(at, end).splitlines()]
+        lines = self._member(at, end).splitlines()
+        try:
+            return BlockText(lines)
+        except ValueError as error:
+            raise self._damaged(error) from error
 
     def _member(self, at: int, end: int) -> bytes:
         try:
