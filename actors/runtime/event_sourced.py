@@ -100,6 +100,10 @@ class EventSourcedJournal(Journal, Generic[S]):
         self.state = actor.fold.initial(actor.stream)
         self.version = 0
 
+    @property
+    def _owned(self) -> str:
+        return self._stream
+
     async def _recover(self) -> None:
         self.state, read = await recovered(
             self._log,

@@ -84,6 +84,11 @@ class Journal(ABC):
 
     # What the two kinds of event-sourced actors do in their ways
 
+    @property
+    @abstractmethod
+    def _owned(self) -> str:
+        """The stream, or the prefix of all streams, that the actor owns."""
+
     @abstractmethod
     async def _recover(self) -> None:
         """Read the state from the log."""
@@ -111,8 +116,9 @@ class Journal(ABC):
     # Coming up and going down
 
     async def recover(self) -> None:
-        """Read the state; at most so many actors of a system do at a time."""
+        """Claim what is owned and read it; at most so many actors of a system read."""
         system = self._context.system
+        await self._log.claim(self._owned)
         async with system.recoveries:
             await self._recover()
         system.journals[self] = None

@@ -151,6 +151,10 @@ class StreamOwnerJournal(Journal, Generic[S]):
         self.states: dict[str, S] = {}
         self.versions: dict[str, int] = {}
 
+    @property
+    def _owned(self) -> str:
+        return self._prefix
+
     async def _recover(self) -> None:
         for head in await self._log.open_streams(self._prefix):
             state, read = await recovered(

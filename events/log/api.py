@@ -160,6 +160,15 @@ class EventLog(Protocol):
         """Append at once; await what is returned until it is durable, or a `LogError`."""
         ...
 
+    async def claim(self, name: str) -> None:
+        """Wait until this node alone may write a stream.
+
+        A name that ends in a slash stands for all streams whose names begin with it.
+        An actor claims what it owns before it reads it. A log that one process writes
+        has nothing to wait for. Raises `LogUnavailableError`.
+        """
+        ...
+
     async def read(
         self,
         after: int = 0,

@@ -14,8 +14,10 @@ class Committer(Protocol):
     epoch: int
     """Counts the openings of this log for writing."""
 
-    digests: Sequence[bytes]
-    """Those of the events of the last group, which end at `position`."""
+    @property
+    def digests(self) -> Sequence[bytes]:
+        """Those of the events of the last group, which end at `position`."""
+        ...
 
     @property
     def position(self) -> int:

@@ -239,6 +239,9 @@ class MemoryLog(Telling):
 
     # Reading
 
+    async def claim(self, name: str) -> None:
+        """Return at once: nobody else can write it; see `EventLog.claim`."""
+
     async def read(
         self,
         after: int = 0,

