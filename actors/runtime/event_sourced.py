@@ -91,6 +91,7 @@ class EventSourcedJournal(Journal, Generic[S]):
         super().__init__(
             actor.ctx,
             self._react_to,
+            owned=actor.stream,
             pipelined=actor.pipelined,
             undurable_max=actor.undurable_max,
         )
@@ -99,10 +100,6 @@ class EventSourcedJournal(Journal, Generic[S]):
         self._stream = actor.stream
         self.state = actor.fold.initial(actor.stream)
         self.version = 0
-
-    @property
-    def _owned(self) -> str:
-        return self._stream
 
     async def _recover(self) -> None:
         self.state, read = await recovered(

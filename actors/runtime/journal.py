@@ -48,6 +48,7 @@ class Journal(ABC):
         "_log",
         "_now_us",
         "_outbox",
+        "_owned",
         "_paused",
         "_react",
         "_revoked",
@@ -62,6 +63,7 @@ class Journal(ABC):
         context: Any,
         react: Callable[[str, Event, Any], None],
         *,
+        owned: str,
         pipelined: bool,
         undurable_max: int,
     ) -> None:
@@ -70,6 +72,8 @@ class Journal(ABC):
         self._context = context
         self._react = react
         """Does what a durable event brings about."""
+        self._owned = owned
+        """The stream, or the prefix of all streams, that the actor owns."""
         self._now_us = self._cell.pump.clock.now_us
         self._log: EventLog = system.needed_log(self._cell.path)
         self._undurable_max = max(1, undurable_max) if pipelined else 1
@@ -83,11 +87,6 @@ class Journal(ABC):
         self._revoked: BaseException | None = None
 
     # What the two kinds of event-sourced actors do in their ways
-
-    @property
-    @abstractmethod
-    def _owned(self) -> str:
-        """The stream, or the prefix of all streams, that the actor owns."""
 
     @abstractmethod
     async def _recover(self) -> None:

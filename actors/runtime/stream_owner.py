@@ -141,6 +141,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
         super().__init__(
             context,
             actor.react,
+            owned=actor.prefix,
             pipelined=actor.pipelined,
             undurable_max=actor.undurable_max,
         )
@@ -150,10 +151,6 @@ class StreamOwnerJournal(Journal, Generic[S]):
         self._prefix = actor.prefix
         self.states: dict[str, S] = {}
         self.versions: dict[str, int] = {}
-
-    @property
-    def _owned(self) -> str:
-        return self._prefix
 
     async def _recover(self) -> None:
         for head in await self._log.open_streams(self._prefix):
