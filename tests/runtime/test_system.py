@@ -539,7 +539,7 @@ def test_a_handler_says_what_it_handles() -> None:
     with pytest.raises(HandlerError, match=r"Silent\.handle does not say"):
 
         class Silent(Actor):  # pyright: ignore[reportUnusedClass]  # defining it fails
-            @handles
+            @handles  # pyright: ignore[reportUnknownArgumentType]  # on purpose
             def handle(self, message):  # type: ignore[no-untyped-def]  # on purpose
                 pass
 

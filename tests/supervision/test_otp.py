@@ -183,7 +183,7 @@ async def test_auto_shutdown_follows_significant_children_that_end_by_themselves
 
 
 @pytest.mark.asyncio
-async def test_an_actor_that_dies_while_it_is_being_watched_is_told_of_once() -> None:
+async def test_an_actor_that_dies_while_it_is_being_watched_is_told_of() -> None:
     """Before its end, in the middle of it, in the same turn, and after it."""
     async with ActorSystem() as system:
         watcher = await system.spawn(member("w"))
@@ -195,12 +195,12 @@ async def test_an_actor_that_dies_while_it_is_being_watched_is_told_of_once() ->
             await asyncio.sleep(0)
         await stopping
         await system.settled()
-        early = list(system.cell("/w").actor.heard)  # type: ignore[union-attr]  # it is a Member
+        actor = system.cell("/w").actor
+        assert isinstance(actor, Member)
+        early = list(actor.heard)
         await watcher.ask(Watch(other))
         await system.settled()
 
-        actor = system.cell("/w").actor
-        assert isinstance(actor, Member)
         assert early.count("/o") >= 1
         assert actor.heard[-1] == "/o"
         assert len(actor.heard) == len(early) + 1
