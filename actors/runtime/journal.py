@@ -72,8 +72,7 @@ class Journal(ABC):
         self._context = context
         self._react = react
         """Does what a durable event brings about."""
-        self._owned = owned
-        """The stream, or the prefix of all streams, that the actor owns."""
+        self._owned = owned  # a stream, or the prefix of all of them
         self._now_us = self._cell.pump.clock.now_us
         self._log: EventLog = system.needed_log(self._cell.path)
         self._undurable_max = max(1, undurable_max) if pipelined else 1
