@@ -141,6 +141,20 @@ def phase(state: Any) -> str:
     return str(getattr(state, "phase", getattr(state, "place", "")))
 
 
+@pytest.mark.parametrize("made", FORMATS[1:], ids=lambda path: path.name)
+def test_what_was_archived_is_read_and_verified(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, folder := tmp_path / "made")
+    report = verify(folder / "archived.db", vocabulary(), folds=standard_folds())
+    with LogReader(folder / "archived.db", vocabulary()) as reader:
+        states = Timeline(reader, standard_folds()).states(closed=True)
+        segments = reader.stored.segments()
+
+    assert report.damages == ()
+    assert [segment.events for segment in segments] == [35]
+    places = [phase(state.state) for state in states.values()]
+    assert (places.count("done"), places.count("parked")) == (2, 1)
+
+
 def test_what_a_recorder_wrote_is_recorded_still(folder: Path) -> None:
     with LogDatastore(folder / "recorded.db") as datastore:
         recorder = LogProcessRecorder(datastore)

@@ -8,6 +8,7 @@ When the format changes, files of the new one are added, before anything is rele
 """
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dramaturg.applications.documents.corpus import from_paths
 from dramaturg.applications.documents.settings import DocumentSettings
 from dramaturg.events import Event, Registry, vocabulary
 from dramaturg.events.log import Context, IdempotencyKey, Snapshot, StreamAppend
+from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.recorders import LogDatastore, LogProcessRecorder
 from dramaturg.events.log.sqlite import SqliteLog
 
@@ -89,6 +91,13 @@ def _write_documents(docs: Path) -> None:
     (docs / "empty.txt").touch()
 
 
+async def archived(path: Path, whole: Path) -> None:
+    """Write the log of a document pipeline whose closed streams are in a segment."""
+    await asyncio.to_thread(shutil.copyfile, whole, path)
+    async with SqliteLog(path, vocabulary()) as log:
+        await archive_log(log, 0)
+
+
 def recorded(path: Path) -> None:
     """Write what the library's recorders write: opaque states, versions from 0."""
     with LogDatastore(path) as datastore:
@@ -102,3 +111,4 @@ if __name__ == "__main__":
     asyncio.run(plain(FOLDER / "plain.db"))
     asyncio.run(documents(FOLDER / "documents.db", FOLDER / "work"))
     recorded(FOLDER / "recorded.db")
+    asyncio.run(archived(FOLDER / "archived.db", FOLDER / "documents.db"))
