@@ -214,16 +214,3 @@ class StreamGapError(UnrecoverableError):
         )
         self.stream = stream
         self.position = position
-
-
-class ForeignEpochError(UnrecoverableError):
-    """A stream holds an event of a later opening of the log than this one."""
-
-    def __init__(self, stream: str, position: int, epoch: int, own: int) -> None:
-        super().__init__(
-            f"stream {stream!r} holds an event of epoch {epoch} at position {position}, "
-            f"but this log was opened as epoch {own}: another process writes to it, or "
-            "the log was put together from two; stop the other, or restore a copy",
-        )
-        self.stream = stream
-        self.position = position

@@ -144,8 +144,7 @@ class Journal(ABC):
     def unavailable(self, _: object = None) -> LogUnavailableError:
         """Return the error for those who ask while the log cannot be written."""
         return LogUnavailableError(
-            f"{self._cell.path} is suspended because its log cannot be written: "
-            "ask again when it can",
+            f"{self._cell.path} waits until its log can be written: ask again then",
         )
 
     def suspend(self) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from ...events import Event, Fold, UnknownEvent
-from .errors import EvolveError, ForeignEpochError, StreamGapError, UnknownTagError
+from .errors import EvolveError, StreamGapError, UnknownTagError
 
 if TYPE_CHECKING:
     from ...events.log import EventLog
@@ -37,7 +37,7 @@ async def recovered(
 ) -> tuple[S, Recovered]:
     """Return the state of a stream and how far it goes.
 
-    Raises `UnknownTagError`, `StreamGapError`, `ForeignEpochError` and `EvolveError`.
+    Raises `UnknownTagError`, `StreamGapError` and `EvolveError`.
     """
     state, version = fold.initial(stream), 0
     if snapshots:
@@ -54,10 +54,6 @@ async def recovered(
                     version,
                     recorded.version,
                     recorded.position,
-                )
-            if recorded.header.epoch > log.epoch:
-                raise ForeignEpochError(
-                    stream, recorded.position, recorded.header.epoch, log.epoch
                 )
             event = recorded.event
             if isinstance(event, UnknownEvent):

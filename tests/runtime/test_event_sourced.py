@@ -12,7 +12,6 @@ from dramaturg.actors.runtime import (
     ActorSystem,
     CommandRejectedError,
     EvolveError,
-    ForeignEpochError,
     Message,
     Origin,
     SystemClosedError,
@@ -201,19 +200,6 @@ async def test_an_unknown_event_in_its_own_stream_is_refused(tmp_path: Path) -> 
     old = OnDisk(path, Registry([Deposited]))
     async with old.open() as log, ActorSystem(log=log) as system:
         with pytest.raises(UnknownTagError, match=r"'account/1' .* at position 2"):
-            await started(system)
-
-
-@pytest.mark.asyncio
-async def test_an_event_of_a_later_epoch_is_refused() -> None:
-    log = MemoryLog(REGISTRY)
-    async with log, ActorSystem(log=log) as system:
-        bank = await started(system)
-        await bank.ask(Deposit(7))
-        await system.stop(bank)
-        log.epoch -= 1  # as if another opening had written it
-
-        with pytest.raises(ForeignEpochError, match=r"'account/1' .* at position 1"):
             await started(system)
 
 
