@@ -41,7 +41,20 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     with 2 or more it is delivered again, first, to the new instance."""
 
     def __post_init__(self) -> None:
-        """Refuse what would not work at run time."""
+        """Refuse what would not work at run time, in one test if there is nothing."""
+        if (
+            not self.id
+            or "/" in self.id
+            or self.shutdown_s < 0
+            or self.start_max_s <= 0
+            or self.handler_max_s <= 0
+            or self.crashes_max < 1
+            or self.significant
+        ):
+            self._check()
+
+    def _check(self) -> None:
+        """Say what is wrong, if it is."""
         if not self.id or "/" in self.id:
             message = f"id={self.id!r}: take a name without a slash"
             raise ValueError(message)
