@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run format check test bench lock lives crash-points
+.PHONY: help setup run format check test bench lock lives crash-points simulate planted
 PYTHON ?= python3
 BIN := .venv/bin
 DOCS ?=
@@ -48,6 +48,12 @@ crash-points: .venv/.ready  ## Crash a long life of a log at every write, sync a
 
 bench: .venv/.ready  ## Measure speed against floors of the same run, a JSON line each
 	for name in log actors breakers pipelines; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+simulate: .venv/.ready  ## Crash whole systems under SEEDS=2000 seeds from FIRST=0 on, or trace one: SEED=123
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) --trace,--seeds $(or $(SEEDS),2000) --first $(or $(FIRST),0))
+
+planted: .venv/.ready  ## See that the simulation finds every fault that is planted in it
+	$(BIN)/python -m tests.simulation --planted all
 
 lock: .venv/.ready  ## Resolve the requirements files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements/dev.txt

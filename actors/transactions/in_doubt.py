@@ -44,7 +44,9 @@ def answered(state: Transaction, news: Answered, setting: Setting) -> list[Event
     if news.found == "done":
         return [StepDone(step=news.step, result=news.result, at_us=now_us)]
     if news.found == "absent" and step.failures < setting.limits.attempts_max:
-        return [] if overdue(state, now_us) else [again(news.step, step, now_us)]
+        if state.phase == "stuck" or overdue(state, now_us):
+            return []  # what is in doubt is asked again when it goes on
+        return [again(news.step, step, now_us)]
     return [lost(news.step, now_us)]
 
 

@@ -306,6 +306,19 @@ def test_work_that_kills_the_process_is_not_queried_for_ever() -> None:
     assert life.state.phase == "back"
 
 
+def test_no_step_is_started_while_its_neighbour_is_stuck() -> None:
+    manual, query = step(group=1, in_doubt="manual"), step(group=1, in_doubt="query")
+    life = Life(manual, query)
+    life.tell(Prepared(0, EMPTY), Prepared(1, EMPTY), Recovered())
+    assert life.state.phase == "stuck"
+
+    assert life.tell(Answered(1, "absent")) == ()
+    life.tell(ResolutionWanted("skip", "not needed"), Recovered())
+
+    assert life.state.steps[1].status == "doubted"
+    assert [type(event) for event in life.tell(Answered(1, "absent"))] == [StepStarted]
+
+
 def test_a_compensation_is_bounded_then_stuck_with_a_dead_letter() -> None:
     life = Life(step(), queue="main")
     life.tell(Prepared(0, EMPTY), fails(0))
