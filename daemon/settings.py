@@ -12,16 +12,36 @@ from typing import Any
 import msgspec
 
 from ..applications.documents.settings import DocumentSettings
+from ..events.log.sealer import SEALS, SealPolicy
 from .errors import UsageError
 
 FILE_NAME = "dramaturg.toml"
 PREFIX = "DRAMATURG_"
 
 
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the log is kept."""
+
+    seal_events_max: int = SEALS.events_max
+    """It is sealed after so many events,"""
+    seal_within_s: float = SEALS.within_s
+    """and so many seconds after any event."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, with a `ValueError`."""
+        self.seals  # noqa: B018 - it is checked when it is made
+
+    @property
+    def seals(self) -> SealPolicy:
+        """When the log is sealed."""
+        return SealPolicy(self.seal_events_max, self.seal_within_s)
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that a file or the environment can set."""
 
     documents: DocumentSettings = DocumentSettings()
+    log: LogSettings = LogSettings()
 
 
 def load_settings(

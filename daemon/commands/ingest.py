@@ -33,7 +33,7 @@ from ..logs import logging_to
 from ..options import Json
 from ..output import Output
 from ..progress import Screen, shown
-from ..settings import load_settings
+from ..settings import LogSettings, load_settings
 
 _log = structlog.get_logger(__name__)
 
@@ -85,12 +85,14 @@ def ingest(  # noqa: PLR0913 - the options of a command
     any document could not be ingested.
     """
     _check(paths, installed=installed, chaos=chaos, kill_after=kill_after)
+    loaded = load_settings(os.environ, config)
     settings = replace(
-        load_settings(os.environ, config).documents,
+        loaded.documents,
         chaos_rate=chaos,
         chaos_seed=seed,
     )
-    job = _Ingestion(data, settings, kill_after, Output(as_json=as_json))
+    output = Output(as_json=as_json)
+    job = _Ingestion(data, settings, loaded.log, kill_after, output)
     with logging_to(made(data) / LOGS), warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # of modules that are read
         return anyio.run(job.run, paths)
@@ -118,9 +120,11 @@ class _Ingestion:
         self,
         data: Path,
         settings: DocumentSettings,
+        log: LogSettings,
         kill_after: int | None,
         output: Output,
     ) -> None:
+        self._seals = log.seals
         self._data = data
         self._settings = settings
         self._kill_after = kill_after
@@ -132,7 +136,8 @@ class _Ingestion:
         """Ingest, show how it goes, say what it came to."""
         corpus = await run_sync(_corpus, paths)
         self._output.line(f"{len(corpus.sources)} documents, into {self._data}")
-        async with SqliteLog(log_path(self._data), vocabulary()) as log:
+        path = log_path(self._data)
+        async with SqliteLog(path, vocabulary(), seals=self._seals) as log:
             summary = await self._ingest(corpus, log)
         self._say(summary)
         return 1 if summary.failed or summary.stuck else 0

@@ -82,12 +82,23 @@ class SideTables:
         after = ""
         while page := self._stored.query(_HEADS, (after, PAGE)):
             archived = [row[3] for row in page if row[6] is None]
-            places = self._stored.places(archived) if archived else {}
+            places = self._places(archived)
             for row in page:
                 place = row[6:9] if row[6] is not None else places.get(row[3])
                 yield from self._head(row[:6], place, row[9])
             self.streams += len(page)
             after = page[-1][0]
+
+    def _places(self, positions: list[int]) -> dict[int, Any]:
+        """Return what stands there; of a segment that is gone, told elsewhere, nothing."""
+        found: dict[int, Any] = {}
+        try:
+            return dict(self._stored.places(positions)) if positions else found
+        except LogDamagedError:
+            for position in positions:
+                with suppress(LogDamagedError):
+                    found.update(self._stored.places([position]))
+        return found
 
     def _head(self, head: Any, place: Any, tag: str | None) -> Iterator[Damage]:
         stream, kind, version, position, digest, is_open = head
@@ -107,7 +118,7 @@ class SideTables:
         query = _SNAPSHOTS if self._format > 1 else _SNAPSHOTS.replace("digest", "NULL")
         after: tuple[Any, ...] = ("", 0, 0)
         while page := self._stored.query(query, (*after, PAGE)):
-            places = self._stored.places([row[2] for row in page])
+            places = self._places([row[2] for row in page])
             for *row, digest in page:
                 stream, version, position, fold_version, state = row
                 if places.get(position, ())[:2] != (stream, version):

@@ -4,6 +4,7 @@ import pytest
 
 from dramaturg.daemon.errors import UsageError
 from dramaturg.daemon.settings import Settings, load_settings
+from dramaturg.events.log.sealer import SealPolicy
 
 
 def test_without_a_file_and_variables_the_defaults_hold(
@@ -33,9 +34,19 @@ def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
     assert settings.documents.size_bytes_max == 9
 
 
+def test_how_often_the_log_is_sealed_can_be_set(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("[log]\nseal_events_max = 7\n")
+
+    settings = load_settings({"DRAMATURG_LOG_SEAL_WITHIN_S": "1.5"}, file)
+
+    assert settings.log.seals == SealPolicy(7, 1.5)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[log]\nseal_events_max = 0\n", "events_max of at least 1"),
         ("[documents]\nconcurency = 3\n", "concurency"),
         ("[documents]\nconcurrency = 0\n", "at least 1"),
         ("[documents]\nconcurrency = 'many'\n", "concurrency"),
