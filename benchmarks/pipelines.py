@@ -8,6 +8,9 @@ its end before it submits the next. The floor, on the same disk in the same run:
 many producers that make, for each item, seven durable appends one after the other by
 a bare group-commit writer over the log's own tables, and do nothing else. The two take
 turns, round by round, and medians are reported.
+
+Beside items a second stands what an item costs in CPU, on the loop and elsewhere (the
+writer's thread): other load on the machine and a slow disk disturb it less.
 """
 
 import argparse
@@ -15,9 +18,10 @@ import asyncio
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from time import perf_counter, process_time, thread_time
+from typing import NamedTuple
 
 from benchmarks.bare_log import BareWriter, same_tables
 
@@ -41,21 +45,33 @@ async def nothing(_: Work) -> None:
     """Do nothing."""
 
 
-async def drive(produce: Produce, producers: int, items: int) -> float:
-    """Return the items per second of so many producers."""
+class Pace(NamedTuple):
+    """How fast items went, and what one cost."""
+
+    items_per_s: float
+    loop_us: float
+    """CPU time of the loop's thread for an item."""
+    elsewhere_us: float
+    """CPU time of all other threads for an item."""
+
+
+async def drive(produce: Produce, producers: int, items: int) -> Pace:
+    """Return the pace of so many producers."""
 
     async def producer(first: int) -> None:
         for number in range(first, items, producers):
             await produce(number)
 
-    started = time.perf_counter()
+    started, loop, process = perf_counter(), thread_time(), process_time()
     async with asyncio.TaskGroup() as group:
         for first in range(producers):
             group.create_task(producer(first))
-    return items / (time.perf_counter() - started)
+    loop_us = (thread_time() - loop) * 1e6 / items
+    all_us = (process_time() - process) * 1e6 / items
+    return Pace(items / (perf_counter() - started), loop_us, all_us - loop_us)
 
 
-async def ours(folder: Path, producers: int, items: int) -> float:
+async def ours(folder: Path, producers: int, items: int) -> Pace:
     """Measure the pipeline."""
     stages = [Stage(f"stage-{n}", nothing, concurrency=100) for n in range(STAGES)]
     async with (
@@ -71,7 +87,7 @@ async def ours(folder: Path, producers: int, items: int) -> float:
         return await drive(produce, producers, items)
 
 
-async def bare(folder: Path, producers: int, items: int) -> float:
+async def bare(folder: Path, producers: int, items: int) -> Pace:
     """Measure as many durable appends, and nothing else."""
     writer = BareWriter(folder, same_tables(), StageDone(stage="stage-1"))
 
@@ -87,23 +103,36 @@ async def bare(folder: Path, producers: int, items: int) -> float:
 
 def measure(rounds: int, share: int) -> dict[str, object]:
     """Return the medians of all rounds."""
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[Pace]] = {}
     for _ in range(rounds):
         for producers, items in ITEMS.items():
             for name, variant in (("ours", ours), ("bare", bare)):
                 with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-                    per_s = asyncio.run(
-                        variant(Path(folder), producers, items // share)
-                    )
-                found.setdefault(f"{name}_{producers}", []).append(per_s)
-    middle = {name: statistics.median(values) for name, values in found.items()}
+                    pace = asyncio.run(variant(Path(folder), producers, items // share))
+                found.setdefault(f"{name}_{producers}", []).append(pace)
+    middle = {
+        name: Pace(*map(statistics.median, zip(*paces, strict=True)))
+        for name, paces in found.items()
+    }
     return {
         "benchmark": "pipelines",
         "stages": STAGES,
-        "items_per_s": {str(n): round(middle[f"ours_{n}"]) for n in ITEMS},
-        "floor_items_per_s": {str(n): round(middle[f"bare_{n}"]) for n in ITEMS},
+        "items_per_s": {str(n): round(middle[f"ours_{n}"].items_per_s) for n in ITEMS},
+        "floor_items_per_s": {
+            str(n): round(middle[f"bare_{n}"].items_per_s) for n in ITEMS
+        },
         "ratio": {
-            str(n): round(middle[f"ours_{n}"] / middle[f"bare_{n}"], 3) for n in ITEMS
+            str(n): round(
+                middle[f"ours_{n}"].items_per_s / middle[f"bare_{n}"].items_per_s, 3
+            )
+            for n in ITEMS
+        },
+        "cpu_us_per_item": {
+            name: {
+                "loop": round(pace.loop_us),
+                "elsewhere": round(pace.elsewhere_us),
+            }
+            for name, pace in middle.items()
         },
         "aim_items_per_s": {"100": AIM_PER_S},
     }
