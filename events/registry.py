@@ -62,6 +62,14 @@ class Registry:
         return self._classes
 
     @property
+    def decoders(self) -> Mapping[tuple[str, int], Callable[[bytes], Event]]:
+        """What decodes the data of today's events, by tag and version.
+
+        `decode` knows the older and the unknown ones as well.
+        """
+        return self._decoders
+
+    @property
     def upcasters(self) -> Mapping[tuple[str, int], Upcaster]:
         """The functions that bring old data up to date, by tag and version."""
         return self._upcasters

@@ -82,7 +82,7 @@ class LogReader:
     ) -> list[Recorded]:
         """Read at most `limit` events of all streams with after < position <= until."""
         rows = self.stored.columns(after, LAST if until is None else until, limit)
-        return list(map(self._decode, rows))
+        return self._decode.page(rows)
 
     def read_stream(
         self,
@@ -105,7 +105,7 @@ class LogReader:
         before = rows.pop(0) if rows and rows[0].version == after > 0 else None
         self._check_stream(stream, after, rows)
         self._check_digests(before, rows)
-        return [self._decode(row[:5]) for row in rows]
+        return self._decode.page([row[:5] for row in rows])
 
     def digests(self, after: int, until: int, *, limit: int) -> list[tuple[int, bytes]]:
         """Read positions and digests of events with after < position <= until."""

@@ -1,5 +1,6 @@
 """Rows of a log file, and how they become recorded events."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from ..registry import DataError, Registry
 from .api import Header, Recorded
 from .digest import chained
-from .document import split
+from .document import CLOSING, SEAM, split
 from .errors import LogDamagedError
 
 COLUMNS = "position, stream, version, tag, CAST(state AS BLOB)"
@@ -44,6 +45,7 @@ def is_chained(previous: bytes, row: Row) -> bool:
 
 
 _header = msgspec.json.Decoder(Header).decode
+_BRACE = CLOSING[0]
 
 
 class RowDecoder:
@@ -54,10 +56,37 @@ class RowDecoder:
     name the position.
     """
 
-    __slots__ = ("_decode",)
+    __slots__ = ("_decode", "_decoders")
 
     def __init__(self, registry: Registry) -> None:
         self._decode = registry.decode
+        self._decoders = registry.decoders
+
+    def page(self, rows: Iterable[EventRow]) -> list[Recorded]:
+        """Return the events of a page, as calling with each row would.
+
+        This is what a replay does most. Whatever is out of the ordinary, an old or an
+        unknown event or damage, is left to the call; events of one append have the
+        same header, which is decoded once.
+        """
+        decoders, found = self._decoders, list[Recorded]()
+        last, known = b"", Header(0, 0, 0)
+        for row in rows:
+            position, stream, version, tag, document = row
+            header, _, data = document.partition(SEAM)
+            try:
+                if header != last:
+                    known = _header(header + CLOSING)
+                    last = header
+                event = decoders[tag, known.v](data[:-1])
+            except (KeyError, msgspec.MsgspecError):
+                found.append(self(row))
+                continue
+            if data[-1] == _BRACE:
+                found.append(Recorded(position, stream, version, event, known))
+            else:
+                found.append(self(row))  # it says what is damaged
+        return found
 
     def __call__(self, row: EventRow) -> Recorded:
         """Return the event that a row holds."""
