@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dramaturg.events import Event
 from dramaturg.events.log import Context, StreamAppend
+from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.artifacts import Artifact
 from dramaturg.events.log.digest import chained
 from dramaturg.events.log.document import join
@@ -27,7 +28,7 @@ from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.verify import verify
 
 from .forged import tamper
-from .vocabulary import REGISTRY, Counted, Ended, Noted, Started
+from .vocabulary import REGISTRY, Counted, Ended, Mixed, Noted, Started
 
 PAGE = (Path(__file__).parents[2] / "docs" / "format.md").read_text()
 
@@ -50,7 +51,8 @@ async def write(path: Path) -> None:
     async with SqliteLog(path, REGISTRY, node="n") as log:
         events: list[Event] = [Started(AWKWARD), Noted({AWKWARD: [1.5, None]})]
         await log.append([StreamAppend(AWKWARD, 0, tuple(events))], context)
-        await log.append([StreamAppend("b/1", 0, (Counted(1), Ended()))])
+        broken = Mixed(raw=msgspec.Raw(b'{"a":\n1}'))
+        await log.append([StreamAppend("b/1", 0, (broken, Ended()))])
         await log.append([StreamAppend(AWKWARD, 2, (Counted(2),))])
 
 
@@ -85,7 +87,15 @@ async def test_the_recipe_checks_a_log_and_finds_a_change(tmp_path: Path) -> Non
         tamper(path, "UPDATE events SET tag = 'x' WHERE position = 2")
         assert list(rule(path)) == [2]
 
-    await asyncio.to_thread(check)
+    def check_archived() -> None:
+        with closing(sqlite3.connect(path)) as db:
+            (left,) = db.execute("SELECT count(*) FROM events WHERE stream = 'b/1'")
+        assert left == (0,)
+        check()
+
+    async with SqliteLog(path, REGISTRY) as log:
+        await archive_log(log, 0)
+    await asyncio.to_thread(check_archived)
 
 
 @settings(deadline=None)
