@@ -200,6 +200,38 @@ async def test_a_turn_that_its_holder_did_not_take_is_the_next_ones() -> None:
         assert cell.actor.names == [2]
 
 
+@pytest.mark.asyncio
+async def test_who_was_woken_and_finds_no_room_keeps_the_first_place() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec("names", Names, Mailbox(1, "wait")))
+        busy = ref.ask(GetSlowly(50))
+        ref.tell(Add(0))
+        offers = [asyncio.ensure_future(ref.offer(Add(n))) for n in (1, 2)]
+        await asyncio.sleep(0)
+        cell = system.cell("/names")
+        cell.take_all()
+        cell.notify()
+        ref.tell(Add(9))  # it is faster
+        await busy
+        await asyncio.wait(offers)
+        await system.settled()
+
+        assert isinstance(cell.actor, Names)
+        assert cell.actor.names == [9, 1, 2]
+
+
+@pytest.mark.asyncio
+async def test_whoever_still_waits_for_room_at_the_end_waits_no_more() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec("names", Names, Mailbox(1, "wait")))
+        busy = ref.ask(GetSlowly(20))
+        offers = [asyncio.ensure_future(ref.offer(Add(n))) for n in range(5)]
+        await asyncio.sleep(0)
+        await asyncio.gather(system.stop(ref), busy, *offers)
+
+        assert system.dead_messages.counts == {"stopped": 5}
+
+
 class Chatty(Counter):
     """Tells itself `n` more for each message."""
 
