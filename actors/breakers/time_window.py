@@ -151,13 +151,14 @@ class TimeWindow:
         width_us = self._config.bucket_us
         calls = [seq - self._base]
         if self._past is not None:
-            calls = [*self._past.calls, *calls]
+            past = self._past.calls
+            calls = [*past[max(0, len(past) - (self._slot - self._since)) :], *calls]
         first = self._slot - len(calls) + 1
         bad = {} if self._bad is None else self._bad.by_slot
         return tuple(
             Bucket(slot * width_us, count, *bad.get(slot, (0, 0)))
             for slot, count in enumerate(calls, first)
-            if count and slot >= self._since
+            if count
         )
 
     def rolled_up(self) -> None:
