@@ -20,6 +20,7 @@ from ..runtime import (
     EventSourced,
     Mailbox,
     Message,
+    UnhandledMessageError,
     handles,
 )
 from .limits import ChronicleLimits
@@ -128,7 +129,7 @@ class Chronicle(EventSourced[SystemState]):
                 last = events.SystemStopped(at_us)
                 return Decision((*_census(state, command, at_us), last))
             case _:
-                return Decision()
+                raise UnhandledMessageError(ctx.self.path, command)
 
     def _hear(self, news: News) -> None:
         """Write news down, or only count them; and none of its own, without an end."""

@@ -1,5 +1,6 @@
 """`dramaturg actors`: the tree of actors, how busy they are, and what failed."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -80,8 +81,6 @@ def _lives(pid: int) -> bool:
     """Tell whether there is such a process here; another one may have its number."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
+    except OSError as error:
+        return error.errno != errno.ESRCH  # or it is somebody else's
     return True

@@ -343,3 +343,17 @@ async def test_a_turn_without_a_message_is_not_counted_as_one() -> None:
         await system.settled()
 
         assert system.tree().children[0].handled == 0
+
+
+@pytest.mark.asyncio
+async def test_a_chronicle_does_not_care_for_what_it_does_not_know() -> None:
+    async with (
+        MemoryLog(vocabulary()) as log,
+        plant(log, ManualClock()) as system,
+        chronicled(system) as ref,
+    ):
+        ref.tell(Work())
+        await system.settled()
+
+        assert system.dead_messages.counts == {"unhandled": 1}
+        assert len(await told(log)) == 1

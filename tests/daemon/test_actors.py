@@ -1,6 +1,8 @@
 """`dramaturg actors` beside a running process, after its death, and after its end."""
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -8,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dramaturg.events import vocabulary
+from dramaturg.events.actors import ActorsCounted, SystemStarted
+from dramaturg.events.log import StreamAppend
+from dramaturg.events.log.sqlite import SqliteLog
 
 from .conftest import Run
 
@@ -105,6 +112,19 @@ def test_an_ingestion_leaves_its_actors_in_the_log(
 
     assert dramaturg("actors", "--data", data) == 0
     assert "system documents has stopped" in capsys.readouterr().out
+
+
+@pytest.mark.asyncio
+async def test_what_is_not_shown_is_counted(
+    dramaturg: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    async with SqliteLog(tmp_path / "events.db", vocabulary()) as log:
+        events = (SystemStarted(1, os.getpid()), ActorsCounted(2, (), (), 7, 9))
+        await log.append([StreamAppend("system/plant", 0, events)])
+
+    assert await asyncio.to_thread(dramaturg, "actors", "--data", tmp_path) == 0
+    shown = capsys.readouterr().out
+    assert "at least 7 more actors, 9 more failures and restarts" in shown
 
 
 def rows(capsys: Captured) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Who is restarted with whom, in which order and how often, on a running system."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from dramaturg.actors.runtime import (
     Ask,
     Backoff,
     ChildSpec,
+    IntensityExceededError,
     Mailbox,
     MailboxFullError,
     ManualClock,
@@ -217,3 +219,86 @@ async def test_while_it_backs_off_a_child_keeps_its_mailbox_and_its_bound() -> N
         await system.settled()
 
         assert await ref.ask(Get()) == 3
+
+
+class Plain(Actor):
+    """Has no hooks, so that nothing of its restart is awaited."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    @handles
+    def fail(self, message: Fail) -> None:
+        raise ValueError(message)
+
+    @handles
+    def add(self, message: Add) -> None:
+        self.total += message.amount
+
+    @handles
+    def get(self, _: Get) -> int:
+        return self.total
+
+
+class Slow(Plain):
+    """Needs a turn to get ready."""
+
+    async def starting(self) -> None:
+        await asyncio.sleep(0)
+
+
+class Hooked(Slow):
+    """Has what has to be awaited on its way down as well."""
+
+    async def restarting(self, error: BaseException | None) -> None:
+        assert error is not None
+        await asyncio.sleep(0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", [Plain, Slow, Hooked])
+async def test_an_actor_without_hooks_is_restarted_as_one_with_hooks_is(
+    kind: type[Plain],
+) -> None:
+    made = 0
+
+    def factory() -> Plain:
+        nonlocal made
+        made += 1
+        if made == 3:
+            raise LookupError("the second restart fails, the third does not")
+        return kind()
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(ChildSpec(id="it", factory=factory))
+        ref.tell(Add(5))
+        ref.tell(Fail())
+        ref.tell(Add(1))
+        assert await ref.ask(Get()) == 1, "a new state, and the old mailbox"
+
+        ref.tell(Fail())
+        ref.tell(Add(2))
+        assert await ref.ask(Get()) == 2
+        (info,) = system.tree().children
+        assert (made, info.restarts, info.state) == (4, 3, "running")
+
+
+@pytest.mark.asyncio
+async def test_a_plain_actor_that_fails_at_every_start_goes_upwards() -> None:
+    made = 0
+
+    def factory() -> Plain:
+        nonlocal made
+        made += 1
+        assert made == 1, "never again"
+        return Plain()
+
+    async def until_it_gives_up() -> None:
+        async with ActorSystem() as system:
+            ref = await system.spawn(ChildSpec(id="it", factory=factory))
+            ref.tell(Fail())
+            await system.settled()
+
+    with pytest.raises(IntensityExceededError):
+        await until_it_gives_up()
+    assert made == 4
