@@ -35,8 +35,15 @@ if TYPE_CHECKING:
 
 Switch = Callable[[AbstractEventLoop, Task[Any]], None]
 CAN_STEP: Final = hasattr(tasks, "_enter_task") and hasattr(tasks, "_leave_task")
-_enter_task: Switch = getattr(tasks, "_enter_task", lambda *_: None)
-_leave_task: Switch = getattr(tasks, "_leave_task", lambda *_: None)
+
+
+def _stays(loop: AbstractEventLoop, task: Task[Any]) -> None:
+    """Switch to no task, where that cannot be done."""
+    del loop, task
+
+
+_enter_task: Switch = getattr(tasks, "_enter_task", _stays)
+_leave_task: Switch = getattr(tasks, "_leave_task", _stays)
 IDLE_MAX: Final = 64
 """Parked workers kept; more end when their coroutine does."""
 

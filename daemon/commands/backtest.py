@@ -56,9 +56,9 @@ def backtest(  # noqa: PLR0913 - the options of a command
     history = BreakerHistory.of(stream, recorded)
     events = [row.event for row in recorded if isinstance(row.event, Event)]
     recording = replays.recorded_calls(history.state.name, events)
-    inforce = history.state.config
-    results = {"settings in force": replays.backtest(recording, inforce, assume=assume)}
-    wanted = _changed(inforce, set_)
+    current = history.state.config
+    results = {"settings in force": replays.backtest(recording, current, assume=assume)}
+    wanted = _changed(current, set_)
     if set_:
         results["settings tried"] = replays.backtest(recording, wanted, assume=assume)
     found: Suggestion | None = None
@@ -68,7 +68,7 @@ def backtest(  # noqa: PLR0913 - the options of a command
                 recording, wanted, weight=weight, assume=assume, progress=progress
             )
         results["settings suggested"] = found.best
-    changes = {} if found is None else _differences(found.best.config, inforce)
+    changes = {} if found is None else _differences(found.best.config, current)
     if as_json:
         output.value(_document(recording, results, changes))
         return 0
