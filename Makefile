@@ -18,6 +18,10 @@ help:    ## Say what each target does
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
+.venv/.bench: .venv/.ready requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
 setup: .venv/.ready  ## Create .venv with everything a developer needs
 
 run: .venv/.run  ## Run the document pipeline over the distributions installed in .venv, or over DOCS=folder
@@ -46,7 +50,7 @@ lives: .venv/.ready  ## Start and stop a system a thousand times and look for wh
 crash-points: .venv/.ready  ## Crash a long life of a log at every write, sync and truncate (half an hour)
 	DRAMATURG_CRASH_POINTS=long $(BIN)/python -m pytest tests/log/test_crash_points.py --numprocesses auto --dist worksteal
 
-bench: .venv/.ready  ## Measure speed against floors of the same run, a JSON line each
+bench: .venv/.bench  ## Measure speed against floors and peers of the same run, a JSON line each
 	for name in log actors breakers pipelines; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 simulate: .venv/.ready  ## Crash whole systems under SEEDS=2000 seeds from FIRST=0 on, or trace one: SEED=123
@@ -58,3 +62,4 @@ planted: .venv/.ready  ## See that the simulation finds every fault that is plan
 lock: .venv/.ready  ## Resolve the requirements files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements/dev.txt
 	uv pip compile pyproject.toml --extra daemon --extra documents --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --constraint requirements/dev.txt --output-file requirements/run.txt
+	uv pip compile pyproject.toml --group bench --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet --constraint requirements/dev.txt --output-file requirements/bench.txt
