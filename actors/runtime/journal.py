@@ -2,9 +2,8 @@
 
 An actor decides on its tentative state and goes on; each decision is an `Entry` in the
 outbox until the log says that it is durable. The log's `done` only notes the outcome and
-asks the pump for one turn of the cell, however many entries a group commit brought; in
-that turn answers are given and `react` is called, in order. No future and no task is
-made for an event.
+asks the pump for one turn of the cell, in which answers are given and `react` is called,
+in order. No future and no task is made for an event.
 
 When an append is rejected the actor fails: its incarnation is revoked, whoever waits for
 an answer gets the error, and its supervisor has it rebuilt from the log. A taken
@@ -115,12 +114,13 @@ class Journal(ABC):
 
     async def recover(self) -> None:
         """Claim what is owned and read it; at most so many actors of a system read."""
-        system = self._context.system
-        await self._log.claim(self._owned)
+        system, log = self._context.system, self._log
+        await log.claim(self._owned)
+        epoch = log.epoch
         async with system.recoveries:
             await self._recover()
         system.journals[self] = None
-        if not self._log.available:
+        if not log.available or log.epoch != epoch:
             self.revoke(self.unavailable())
         self._check()
 
@@ -138,8 +138,9 @@ class Journal(ABC):
         await self._outbox.emptied(self._cell.pump.loop)
 
     def abandon(self) -> None:
-        """Wait no longer for a log that does not answer; harmless if none is waited for."""
+        """Wait no longer for a log that may not answer, and let others own the streams."""
         self._outbox.abandon()
+        self._log.disclaim(self._owned)
 
     def unavailable(self, _: object = None) -> LogUnavailableError:
         """Return the error for those who ask while the log cannot be written."""

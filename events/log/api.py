@@ -164,8 +164,16 @@ class EventLog(Protocol):
         """Wait until this node alone may write a stream.
 
         A name that ends in a slash stands for all streams whose names begin with it.
-        An actor claims what it owns before it reads it. A log that one process writes
-        has nothing to wait for. Raises `LogUnavailableError`.
+        An actor claims what it owns before it reads it. A claim lasts as long as
+        the epoch it was made in. A log that one process writes has nothing to wait
+        for. Raises `LogUnavailableError`.
+        """
+        ...
+
+    def disclaim(self, name: str) -> None:
+        """Give up what was claimed; never blocks, never raises.
+
+        Whoever owned it has ended, and has nothing more to write.
         """
         ...
 

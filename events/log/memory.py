@@ -242,6 +242,9 @@ class MemoryLog(Telling):
     async def claim(self, name: str) -> None:
         """Return at once: nobody else can write it; see `EventLog.claim`."""
 
+    def disclaim(self, name: str) -> None:
+        """Do nothing: nobody else could write; see `EventLog.disclaim`."""
+
     async def read(
         self,
         after: int = 0,

@@ -140,6 +140,8 @@ class Writer:
                 )
                 work = Work([], [], 0)
                 committer.rest(idle=self._queue.empty())
+            elif not self._stopping:
+                committer.rest(idle=False)  # somebody wants it to look around
         except Exception as error:  # noqa: BLE001 - nobody else would answer the appends
             return self._survive(error, work)
         return committer

@@ -143,6 +143,9 @@ class WrittenLog(Telling, Generic[R]):
     async def claim(self, name: str) -> None:
         """Return at once: one process writes this log; see `EventLog.claim`."""
 
+    def disclaim(self, name: str) -> None:
+        """Do nothing: nobody else could write; see `EventLog.disclaim`."""
+
     # Writing
 
     def submit(
@@ -218,9 +221,9 @@ class WrittenLog(Telling, Generic[R]):
     # What the writer tells, on the loop
 
     def _on_opened(self, epoch: int, position: int) -> None:
-        moved = position != self.position
+        moved = position > self.position
         self.epoch = epoch
-        self.position = position
+        self.position = max(position, self.position)
         if self._closing:
             return
         self.available = True
@@ -242,8 +245,8 @@ class WrittenLog(Telling, Generic[R]):
         position: int,
         digests: Sequence[bytes],
     ) -> None:
-        moved = position != self.position
-        self.position = position
+        moved = position > self.position
+        self.position = max(position, self.position)  # of other nodes' it may know more
         if self._sealer is not None:
             self._sealer.written(digests, position)
         relieved = self._relieved(size)

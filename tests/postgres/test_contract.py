@@ -167,7 +167,7 @@ async def test_after_its_connections_are_cut_it_goes_on_in_the_next_epoch(
             server,
             schema,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pid <> pg_backend_pid() AND application_name = ''"
+            "WHERE pid <> pg_backend_pid() AND application_name LIKE 'dramaturg:%'"
             " AND backend_type = 'client backend'",
         )
         with pytest.raises((LogUnavailableError, OutcomeUnknownError)):

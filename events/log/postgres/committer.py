@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 from ..api import Snapshot
 from ..digest import snapshot_digest
 from ..encoding import is_name
-from ..errors import AppendRejectedError, LogUnavailableError, OutcomeUnknownError
+from ..errors import LogUnavailableError, OutcomeUnknownError
 from ..group import Group, Head, KeyName, absent
 from ..outcomes import Outcome
 from ..pending import Pending
@@ -22,8 +22,8 @@ SNAPSHOTS_KEPT = 4
 EXPIRED_EVERY = 64
 """Every so many groups expired keys are deleted."""
 
-_BEGIN = "SELECT next_position, committed FROM meta FOR UPDATE"
-_ALIVE = "SELECT 1 FROM nodes WHERE epoch = %s AND expires > now() FOR SHARE"
+_META = "SELECT next_position, committed FROM meta FOR UPDATE"
+_ALIVE = "SELECT 1 FROM nodes WHERE epoch = %s FOR KEY SHARE"
 _FOREIGN = """
 SELECT c.name, n.node FROM claims c JOIN nodes n USING (epoch)
 WHERE c.name = ANY(%s) AND c.epoch <> %s
@@ -33,9 +33,8 @@ SELECT stream, kind, version, position, digest, open FROM streams
 WHERE stream = ANY(%s)
 """
 _KEYS = """
-SELECT k.scope, k.key, k.stream FROM keys k
+SELECT k.scope, k.key, k.stream, k.expires FROM keys k
 JOIN unnest(%s::text[], %s::text[]) AS wanted(scope, key) USING (scope, key)
-WHERE k.expires IS NULL OR k.expires > %s
 """
 _INSERT_EVENTS = """
 INSERT INTO events(state, position, stream, version, tag, prev, digest)
@@ -75,8 +74,8 @@ class PostgresCommitter:
     """Commits groups through one connection, in the writer's thread.
 
     The row of `meta` is locked first, so that of all nodes one writes at a time, and
-    the node's own row last among what is read: it says that the lease is not over,
-    and cannot be taken away until the group is committed.
+    the node's own row next: it says that nobody has fenced the node, and cannot be
+    taken away until the group is committed.
     """
 
     def __init__(  # noqa: PLR0913 - what is the same for all groups
@@ -112,14 +111,17 @@ class PostgresCommitter:
     ) -> list[Outcome]:
         """Write a group durably and say what became of each append; see `Committer`."""
         try:
-            self._db.execute("BEGIN")
             group, outcomes = self._compose(appends)
-            self._insert(group, snapshots)
         except psycopg.Error as error:
             raise LogUnavailableError(_advice(error)) from error
         try:
-            self._db.execute("COMMIT")
+            with self._db.pipeline():
+                if group.event_values or group.key_values or snapshots:
+                    self._insert(group, snapshots)
+                self._db.execute("COMMIT")
         except psycopg.Error as error:
+            if _is_refused(error):
+                raise LogUnavailableError(_advice(error)) from error
             raise OutcomeUnknownError(_advice(error)) from error
         self._next_position = group.next_position
         self.digests = group.event_values[6::7]
@@ -129,95 +131,68 @@ class PostgresCommitter:
         """Notice that the lease is over although nothing is written."""
         del idle
         if self._lost():
-            raise OwnershipLostError(self._node)
+            raise OwnershipLostError.of(self._node)
 
     def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
-        row: Any = self._db.execute(_BEGIN).fetchone()
-        if self._db.execute(_ALIVE, (self.epoch,)).fetchone() is None:
-            raise OwnershipLostError(self._node)
+        db = self._db
+        named = {append.stream for p in appends for append in p.streams}
+        names = [*filter(is_name, named)]
+        wanted = [key for p in appends if p.refused is None for key in p.keys]
+        # One way to the server and back. Each statement sees what was committed before
+        # it began, so those after the first see all that other nodes have written.
+        with db.pipeline():
+            db.execute("BEGIN")
+            meta = db.execute(_META)
+            alive = db.execute(_ALIVE, (self.epoch,))
+            claimable = [*{each for name in names for each in above(name)}]
+            foreign = db.execute(_FOREIGN, (claimable, self.epoch))
+            known = db.execute(_HEADS, (names,))
+            scopes, keys = [k.scope for k in wanted], [k.key for k in wanted]
+            taken = db.execute(_KEYS, (scopes, keys)) if wanted else None
+        if alive.fetchone() is None:
+            raise OwnershipLostError.of(self._node)
+        row: Any = meta.fetchone()
         next_position, committed_us = row
-        committed_us = max(committed_us, self._now_us())
-        self._refuse_foreign(appends)
-        heads: dict[str, Head] = {}
-
-        def find_heads(names: Iterable[str]) -> None:
-            self._find_heads(heads, names)
-
-        find_heads({s.stream for p in appends if not p.refused for s in p.streams})
+        self._committed_us = committed_us = max(committed_us, self._now_us())
+        owners: Any = foreign.fetchall()
+        if owners:
+            _refuse_foreign(appends, dict(owners))
         group = Group(
-            heads=heads,
-            find_heads=find_heads,
-            keys=self._keys_of(appends, committed_us),
+            heads=_heads(names, known.fetchall()),
+            find_heads=lambda _: None,  # there are none but these
+            keys={} if taken is None else _in_use(taken.fetchall(), committed_us),
             next_position=next_position,
             committed_us=committed_us,
             node=self._node,
             epoch=self.epoch,
         )
-        outcomes = group.place(appends)
-        self._committed_us = committed_us
-        return group, outcomes
-
-    def _refuse_foreign(self, appends: Sequence[Pending]) -> None:
-        """Refuse appends to what another node has claimed."""
-        names = {name for p in appends for s in p.streams for name in above(s.stream)}
-        clean = [name for name in names if is_name(name)]
-        rows: Any = self._db.execute(_FOREIGN, (clean, self.epoch)).fetchall()
-        owners: dict[str, str] = dict(rows)
-        if not owners:
-            return
-        for pending in appends:
-            for append in pending.streams:
-                for name in above(append.stream):
-                    if name in owners:
-                        pending.refused = NotOwnerError(append.stream, owners[name])
-
-    def _find_heads(self, heads: dict[str, Head], names: Iterable[str]) -> None:
-        missing = [name for name in names if name not in heads and is_name(name)]
-        for name in missing:
-            heads[name] = absent(name)
-        if not missing:
-            return
-        rows: Any = self._db.execute(_HEADS, (missing,)).fetchall()
-        for stream, kind, version, position, digest, is_open in rows:
-            head = (stream, kind, version, position, bytearray(digest), int(is_open))
-            heads[stream] = head
-
-    def _keys_of(self, appends: Sequence[Pending], now_us: int) -> dict[KeyName, str]:
-        wanted = [key for p in appends if p.refused is None for key in p.keys]
-        if not wanted:
-            return {}
-        scopes, keys = [k.scope for k in wanted], [k.key for k in wanted]
-        rows: Any = self._db.execute(_KEYS, (scopes, keys, now_us)).fetchall()
-        return {(scope, key): stream for scope, key, stream in rows}
+        return group, group.place(appends)
 
     def _insert(self, group: Group, snapshots: Sequence[Snapshot]) -> None:
         db = self._db
         self._groups += 1
-        with db.pipeline():
-            if group.event_values:
-                db.execute(_INSERT_EVENTS, _columns(group.event_values, 7))
-                heads = [*group.moved.values(), *group.turned.values()]
-                db.execute(_UPSERT_STREAMS, _columns([v for h in heads for v in h], 6))
-            if group.key_values:
-                db.execute(_UPSERT_KEYS, _columns(group.key_values, 5))
-            if snapshots:
-                self._insert_snapshots(snapshots)
-            if self._groups % EXPIRED_EVERY == 0:
-                db.execute(
-                    "DELETE FROM keys WHERE expires <= %s", (self._committed_us,)
-                )
-            db.execute(
-                "UPDATE meta SET next_position = %s, committed = %s",
-                (group.next_position, self._committed_us),
-            )
-            if group.event_values:
-                last = f"{self.epoch}:{group.next_position - 1}"
-                db.execute("SELECT pg_notify(%s, %s)", (self._channel, last))
+        if group.event_values:
+            db.execute(_INSERT_EVENTS, columns(group.event_values, 7))
+            heads = [*group.moved.values(), *group.turned.values()]
+            db.execute(_UPSERT_STREAMS, columns([v for h in heads for v in h], 6))
+        if group.key_values:
+            db.execute(_UPSERT_KEYS, columns(group.key_values, 5))
+        if snapshots:
+            self._insert_snapshots(snapshots)
+        if self._groups % EXPIRED_EVERY == 0:
+            db.execute("DELETE FROM keys WHERE expires <= %s", (self._committed_us,))
+        db.execute(
+            "UPDATE meta SET next_position = %s, committed = %s",
+            (group.next_position, self._committed_us),
+        )
+        if group.event_values:
+            last = f"{self.epoch}:{group.next_position - 1}"
+            db.execute("SELECT pg_notify(%s, %s)", (self._channel, last))
 
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         rows = [astuple(snapshot) for snapshot in snapshots]
         values = [v for row in rows for v in (*row, snapshot_digest(*row))]
-        self._db.execute(_UPSERT_SNAPSHOTS, _columns(values, 6))
+        self._db.execute(_UPSERT_SNAPSHOTS, columns(values, 6))
         names = [*{snapshot.stream for snapshot in snapshots}]
         self._db.execute(_DELETE_SNAPSHOTS, (names, SNAPSHOTS_KEPT))
 
@@ -231,7 +206,32 @@ def above(stream: str) -> Iterable[str]:
         end = stream.find("/", end + 1)
 
 
-def _columns(values: list[Any], width: int) -> list[list[Any]]:
+def _refuse_foreign(appends: Sequence[Pending], owners: dict[str, str]) -> None:
+    """Refuse appends to what other nodes have claimed."""
+    for pending in appends:
+        for append in pending.streams:
+            for name in above(append.stream):
+                if name in owners:
+                    pending.refused = NotOwnerError(append.stream, owners[name])
+                    pending.datas = []
+
+
+def _heads(names: Iterable[str], rows: Iterable[Any]) -> dict[str, Head]:
+    heads = {name: absent(name) for name in names}
+    for stream, kind, version, position, digest, is_open in rows:
+        heads[stream] = stream, kind, version, position, bytearray(digest), int(is_open)
+    return heads
+
+
+def _in_use(rows: Iterable[Any], now_us: int) -> dict[KeyName, str]:
+    return {
+        (scope, key): stream
+        for scope, key, stream, expires in rows
+        if expires is None or expires > now_us
+    }
+
+
+def columns(values: list[Any], width: int) -> list[list[Any]]:
     """Turn flat rows into columns; psycopg takes bytes and not bytearrays in arrays."""
     return [
         [bytes(v) if isinstance(v, bytearray) else v for v in values[column::width]]
@@ -239,7 +239,15 @@ def _columns(values: list[Any], width: int) -> list[list[Any]]:
     ]
 
 
-def _advice(error: psycopg.Error | AppendRejectedError) -> str:
+def _is_refused(error: psycopg.Error) -> bool:
+    """Tell whether the server has said that nothing is committed.
+
+    It does not when the connection broke or it was told to end it.
+    """
+    return error.sqlstate is not None and error.sqlstate[:2] not in {"08", "57"}
+
+
+def _advice(error: psycopg.Error) -> str:
     said = " ".join(str(error).split())
     return (
         f"the log cannot be written: {said}; look after the server and the way to it, "

@@ -18,9 +18,10 @@ class NotOwnerError(AppendRejectedError):
 class OwnershipLostError(LogUnavailableError):
     """The node did not renew its lease in time; others may own its streams now."""
 
-    def __init__(self, node: str) -> None:
-        super().__init__(
+    @classmethod
+    def of(cls, node: str) -> "OwnershipLostError":
+        """Return the error of a node."""
+        return cls(
             f"node {node!r} was away for longer than its lease, so that another may "
             "have taken over: what it owned is read again before it goes on",
         )
-        self.node = node

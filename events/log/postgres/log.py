@@ -3,18 +3,17 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-
-import anyio
-import anyio.to_thread
-import structlog
+from functools import partial
 
 from ...registry import Registry
-from ..errors import LogFormatError
+from ..errors import LogFormatError, LogUnavailableError
 from ..sealer import SealPolicy
 from ..writer import Work
 from ..written import RETRY_S, UNWRITTEN_MAX, WrittenLog
+from .claiming import Claims
 from .claims import take
-from .engine import RENEWALS, PostgresEngine
+from .engine import PostgresEngine
+from .lease import RENEWALS, Heard
 from .reader import PostgresReader
 from .schema import NAME
 
@@ -23,8 +22,6 @@ LEASE_S = 10.0
 
 _CLAIM_EVERY_S = 0.5
 """How often a claim that another node holds is asked for again, at the least."""
-
-_log = structlog.get_logger()
 
 
 class PostgresLog(WrittenLog[PostgresReader]):
@@ -60,21 +57,24 @@ class PostgresLog(WrittenLog[PostgresReader]):
             )
         if lease_s <= 0:
             raise ValueError(f"lease_s is {lease_s}, but must be more than 0")
-        self._conninfo = conninfo
-        self._schema = schema
-        self._lease_s = lease_s
         self._postgres = PostgresEngine(
             conninfo,
             schema=schema,
             node=node,
             lease_s=lease_s,
             now_us=now_us,
-            heard=self._heard,
+            heard=Heard(
+                committed=partial(self._tell, self._on_heard),
+                freed=lambda: self._tell(self._claims.look),
+                lost=lambda: self._tell(self._on_lost),
+            ),
         )
         super().__init__(
             registry,
             engine=self._postgres,
-            reader=lambda registry: PostgresReader(conninfo, registry, schema=schema),
+            reader=lambda registry: PostgresReader(
+                conninfo, registry, schema=schema, node=node
+            ),
             node=node,
             unwritten_max=unwritten_max,
             now_us=now_us,
@@ -82,28 +82,47 @@ class PostgresLog(WrittenLog[PostgresReader]):
             seals=seals,
         )
 
+        self._claims = Claims(
+            self,
+            lambda epoch, names, released: self._readers.run(
+                lambda reader: reader.use(
+                    lambda db: take(db, self._postgres.channel, epoch, names, released),
+                ),
+            ),
+            self._on_lost,
+            every_s=min(_CLAIM_EVERY_S, lease_s / RENEWALS),
+        )
+
     async def claim(self, name: str) -> None:
         """Wait until this node alone may write a stream, or all under a prefix.
 
-        A prefix ends in a slash. Raises `LogUnavailableError`.
+        It waits through failures of the log. Raises `LogUnavailableError` when the log
+        is closed.
         """
-        told = False
-        while not await anyio.to_thread.run_sync(
-            take, self._conninfo, self._schema, name, self.epoch
-        ):
-            if not told:
-                told = True
-                _log.info("log.claim_waits", claim=name, node=self.node)
-            await anyio.sleep(min(_CLAIM_EVERY_S, self._lease_s / RENEWALS))
+        if self._closing:
+            raise LogUnavailableError(f"{name!r} cannot be claimed: the log is closed")
+        await self._claims.claim(name)
 
-    def _heard(self, position: int | None) -> None:
-        """Take news from the lease's thread to the loop."""
+    def disclaim(self, name: str) -> None:
+        """Let other nodes claim what this one had; see `EventLog.disclaim`."""
+        if not self._closing:
+            self._claims.release(name)
+
+    async def _stop(self) -> None:
+        self._closing = True
+        await self._claims.close()
+        await super()._stop()
+
+    def _tell(self, call: Callable[..., None], *args: object) -> None:
+        """Have something called on the loop, from the lease's thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._on_heard, position)
+            self._loop.call_soon_threadsafe(call, *args)
 
-    def _on_heard(self, position: int | None) -> None:
-        if position is None:
-            self._writer.put(Work([], [], 0))  # it notices that the lease is over
-        elif position > self.position and self.available:
+    def _on_heard(self, position: int) -> None:
+        if position > self.position and self.available:
             self.position = position
             self._commits.tell(position)
+
+    def _on_lost(self) -> None:
+        if self.available:  # else the writer knows, and it is about to reopen the log
+            self._writer.put(Work([], [], 0))

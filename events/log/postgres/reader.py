@@ -1,7 +1,7 @@
 """Reads a log in PostgreSQL through one connection."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -10,7 +10,9 @@ from ..api import Recorded, Snapshot, StreamHead
 from ..digest import FIRST, snapshot_digest
 from ..errors import LogDamagedError, LogUnreadableError
 from ..rows import Row, RowDecoder, is_chained
-from .schema import check, connect
+from .schema import Connection, check, connect
+
+T = TypeVar("T")
 
 LAST = 2**62
 """Above every position and version."""
@@ -27,12 +29,15 @@ class PostgresReader:
     is not as it was written.
     """
 
-    def __init__(self, conninfo: str, registry: Registry, *, schema: str) -> None:
+    def __init__(
+        self, conninfo: str, registry: Registry, *, schema: str, node: str = ""
+    ) -> None:
         self._decode = RowDecoder(registry)
+        self._conninfo = conninfo
         self._schema = schema
+        self._node = node
         try:
-            self._db = connect(conninfo, schema)
-            check(self._db, schema)
+            self._db = self._connect()
         except psycopg.Error as error:
             raise _unreadable(schema, error) from error
 
@@ -40,11 +45,29 @@ class PostgresReader:
         """Close the connection."""
         self._db.close()
 
-    def _rows(self, query: str, values: Any = ()) -> list[Any]:
+    def _connect(self) -> Connection:
+        db = connect(self._conninfo, self._schema, name=self._node)
+        check(db, self._schema)
+        return db
+
+    def use(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, which is harmless to do twice.
+
+        A connection that was cut, as after a restart of the server, is opened anew.
+        """
         try:
-            return self._db.execute(query.encode(), values).fetchall()
+            try:
+                return work(self._db)
+            except psycopg.OperationalError:
+                if not self._db.closed:
+                    raise
+            self._db = self._connect()
+            return work(self._db)
         except psycopg.Error as error:
             raise _unreadable(self._schema, error) from error
+
+    def _rows(self, query: str, values: Any = ()) -> list[Any]:
+        return self.use(lambda db: db.execute(query.encode(), values).fetchall())
 
     @property
     def position(self) -> int:

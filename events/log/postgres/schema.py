@@ -9,6 +9,7 @@ import re
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..errors import LogFormatError
 
@@ -17,6 +18,9 @@ FORMAT = 1
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 """What a schema may be called, so that it is the same with and without quotes."""
+
+PATIENCE_S = 30.0
+"""So long a reader's connection may be without an answer."""
 
 TABLES = (
     # One row: the format, the position that the next event will have, when the last
@@ -31,11 +35,14 @@ TABLES = (
         epoch bigint NOT NULL
     )""",
     # One row for each opening that is alive; by the server's clock, so that those of
-    # the nodes do not matter. Whoever deletes one that has expired has fenced it.
+    # the nodes do not matter. Whoever deletes one that has expired has fenced it. The
+    # process of the server that writes for it is told from later ones by its start.
     """CREATE TABLE nodes(
         epoch bigint PRIMARY KEY,
         node text NOT NULL,
-        expires timestamptz NOT NULL
+        expires timestamptz NOT NULL,
+        pid integer NOT NULL,
+        started timestamptz NOT NULL
     )""",
     # A stream, or all streams whose names begin with a text that ends in a slash.
     """CREATE TABLE claims(
@@ -84,14 +91,32 @@ TABLES = (
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def connect(conninfo: str, schema: str, *, autocommit: bool = True) -> Connection:
-    """Open a connection whose names are those of one log. Raises `psycopg.Error`."""
-    return psycopg.connect(
-        conninfo,
-        autocommit=autocommit,
-        connect_timeout=5,
-        options=f"-c search_path={schema} -c synchronous_commit=on",
+def connect(
+    conninfo: str, schema: str, *, name: str = "", patience_s: float = PATIENCE_S
+) -> Connection:
+    """Open a connection whose names are those of one log. Raises `psycopg.Error`.
+
+    It ends, here and at the server, when the other side has not answered or gone on
+    with a transaction for `patience_s`; a side that says so at once ends it at once.
+    What `conninfo` says of the connection itself counts instead.
+    """
+    given = conninfo_to_dict(conninfo)
+    patience_ms = max(1, round(patience_s * 1000))
+    options = (
+        f"-c search_path={schema} -c synchronous_commit=on "
+        f"-c idle_in_transaction_session_timeout={patience_ms} "
     )
+    ours = {
+        "connect_timeout": 5,
+        "keepalives_idle": max(1, round(patience_s / 3)),
+        "keepalives_interval": max(1, round(patience_s / 9)),
+        "keepalives_count": 6,
+        "tcp_user_timeout": patience_ms,
+        "application_name": f"dramaturg:{name}"[:63],
+        **given,
+        "options": options + str(given.get("options") or ""),
+    }
+    return psycopg.connect(make_conninfo("", **ours), autocommit=True)
 
 
 def create(db: Connection, schema: str) -> None:
