@@ -28,12 +28,12 @@ REFUSES: dict[Phase, int] = {
 }
 
 
-def explain(state: BreakerState) -> list[str]:
-    """Say what a breaker is, why, and what brings about the next change."""
+def explain(state: BreakerState, since_us: int) -> list[str]:
+    """Say what a breaker is since when, why, and what brings about the next change."""
     lines = [
         (
             f"{state.name} is {state.phase.replace('_', ' ')} since "
-            f"{moment(state.since_us)} (generation {state.generation})."
+            f"{moment(since_us)} (generation {state.generation})."
         )
     ]
     if state.phase == "open" and state.evidence is not None:

@@ -59,7 +59,7 @@ def show(
     if as_json:
         output.value({"state": history.state, "stays": history.stays})
     else:
-        for line in explain(history.state):
+        for line in explain(history.state, history.stays[-1].since_us):
             output.line(line)
         until_us = _end_us(history)
         output.line(f"\n{strip(history.stays, until_us, output.console.width)}")
@@ -107,7 +107,7 @@ def _listed(state: BreakerState) -> dict[str, object]:
     return {
         "name": state.name,
         "phase": state.phase,
-        "since": moment(state.since_us),
+        "since": moment(state.since_us) if state.since_us else "it began",
         "trips": totals.trips,
         "calls": totals.calls,
         "failures": totals.failures,

@@ -79,6 +79,19 @@ def test_show_knows_what_was_the_case_before(
     assert "db is closed since" in capsys.readouterr().out
 
 
+def test_what_never_opened_is_closed_since_it_began(
+    dramaturg: Run, tmp_path: Path, capsys: Captured
+) -> None:
+    calm = kept(lived(outcomes="gg"), tmp_path / "calm")
+
+    assert dramaturg("breaker", "show", "db", "--data", calm) == 0
+    assert "1970" not in capsys.readouterr().out
+    assert dramaturg("breaker", "list", "--data", calm) == 0
+    shown = capsys.readouterr().out
+    assert "it began" in shown
+    assert "1970" not in shown
+
+
 def test_show_tells_a_program_everything(
     dramaturg: Run, data: Path, capsys: Captured
 ) -> None:
@@ -211,7 +224,7 @@ def test_bad_words_get_one_clear_line(  # noqa: PLR0913, PLR0917 - a table's col
 def test_a_person_is_named_with_the_reason() -> None:
     history = told(lived(("reset",), ("hold_open", None)))
 
-    lines = explain(history.state)
+    lines = explain(history.state, 0)
 
     assert lines[0].startswith("db is forced open since")
     assert "Somebody said: drill." in lines
@@ -223,8 +236,8 @@ def test_half_open_says_what_closes_it() -> None:
     rated = told(lived(("pass", 10.0), ("begin",))).state
     rated = type(rated)("db", "half_open", config=BreakerConfig.preset("storage"))
 
-    assert any("2 good ones close it" in line for line in explain(history.state))
-    assert any("judged by the rates" in line for line in explain(rated))
+    assert any("2 good ones close it" in line for line in explain(history.state, 0))
+    assert any("judged by the rates" in line for line in explain(rated, 0))
 
 
 @pytest.mark.parametrize(
