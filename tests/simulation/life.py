@@ -24,6 +24,7 @@ from dramaturg.actors.runtime import (
     Ref,
 )
 from dramaturg.actors.runtime.clock import Alarm
+from dramaturg.actors.runtime.timers import Timer
 from dramaturg.actors.transactions import Coordinator, Steps
 from dramaturg.actors.transactions.limits import Limits
 from dramaturg.events import DramaturgError
@@ -93,6 +94,19 @@ def retry(attempts_max: int) -> RetryPolicy:
     return RetryPolicy(attempts_max=attempts_max, base_s=0.5, cap_s=4.0)
 
 
+def armed_timers(system: ActorSystem) -> list[Timer]:
+    """Return what actors of a system wait for."""
+    every = [cell.timers for cell in system.cells() if cell.timers is not None]
+    timers = [timer for each in every for timer in each._timers.values()]  # pyright: ignore[reportPrivateUsage]
+    return [timer for timer in timers if isinstance(timer, Timer)]
+
+
+def is_armed(timer: Timer, now_s: float) -> bool:
+    """Tell whether a timer will still go off: none of a stopped system's should."""
+    alarm: Any = timer._alarm  # pyright: ignore[reportPrivateUsage]
+    return not alarm.cancelled() and alarm.when() > now_s
+
+
 def rules(scenario: Scenario) -> tuple[StageRule, ...]:
     """Return what the models have to know of the stages."""
     return tuple(
@@ -125,6 +139,8 @@ class Life:
         self.first = self.book.rows
         """The last position of the lives before."""
         self.clients: dict[asyncio.Task[None], str] = {}
+        self.timers: list[Timer] = []
+        """Those of actors, as they were when the system was about to stop."""
         self.system: ActorSystem
         self.running: RunningPipeline
         self.mail: Ref
@@ -150,6 +166,7 @@ class Life:
                 system.events.subscribe(ActorFailed, self._on_notice)
                 if await self._started(scenario):
                     await act(self)
+                self.timers = armed_timers(system)
             await self._all_are_answered()
         finally:
             for client in self.clients:
@@ -157,6 +174,9 @@ class Life:
         await asyncio.sleep(0)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         holds(not left, 8, f"tasks are left: {left}")
+        now_s = self.loop.time()
+        armed = [timer for timer in self.timers if is_armed(timer, now_s)]
+        holds(not armed, 8, f"timers are left: {[t.message for t in armed]}")
 
     async def _all_are_answered(self) -> None:
         """Whoever asked something of a system that has stopped gets an error."""

@@ -14,6 +14,9 @@ from typing import Any
 
 import msgspec
 
+from dramaturg.actors.breakers.generation import Generation
+from dramaturg.actors.breakers.machine import Machine
+from dramaturg.actors.dead_letters.rooms import Rooms
 from dramaturg.actors.pipelines.actor import PipelineActor
 from dramaturg.actors.pipelines.board import Board
 from dramaturg.actors.pipelines.decisions import ItemDecisions
@@ -23,8 +26,10 @@ from dramaturg.actors.pipelines.plan import Plan
 from dramaturg.actors.pipelines.worker import StageWorker
 from dramaturg.actors.runtime import OwnerDecision
 from dramaturg.actors.runtime.journal import Journal
+from dramaturg.actors.runtime.timers import Timers
 from dramaturg.actors.transactions import deciding
 from dramaturg.actors.transactions.desk import Desk
+from dramaturg.actors.transactions.fence import Fence
 from dramaturg.actors.transactions.moves import undo
 from dramaturg.actors.transactions.works import Works
 from dramaturg.events.log.memory_store import MemoryStore
@@ -61,6 +66,13 @@ class Fault(msgspec.Struct, frozen=True):
 
 FAULTS: dict[str, Fault] = {}
 FOUND_AT: dict[str, int] = {
+    "leaked_probe_permit": 19,
+    "timers_outlive_a_restart": 0,
+    "version_fence_missing": 241,
+    "fence_missing": 10,
+    "probes_without_a_limit": 16,
+    "late_result_moves_the_breaker": 656,
+    "queue_without_a_limit": 105,
     "acknowledges_before_fsync": 0,
     "attempt_made_again_without_being_logged": 39,
     "compensation_in_wrong_order": 3,
@@ -140,6 +152,11 @@ def lost_outbox(good: Function) -> Function:
 
 @fault(MemoryStore, "_check_keys")
 def idempotency_key_ignored(_: Function) -> Function:
+    return nothing
+
+
+@fault(MemoryStore, "_check_versions")
+def version_fence_missing(_: Function) -> Function:
     return nothing
 
 
@@ -228,6 +245,11 @@ def lost_attempt_beside_its_compensation(_: Function) -> Function:
     return run
 
 
+@fault(Rooms, "reserve")
+def queue_without_a_limit(_: Function) -> Function:
+    return lambda *_: True
+
+
 # Transactions
 
 
@@ -242,6 +264,16 @@ def steps_undone_in_wrong_order(good: Function) -> Function:
         return good(state, setting)
 
     return follow_back
+
+
+@fault(Fence, "held")
+def fence_missing(_: Function) -> Function:
+    @contextmanager
+    def held(self: Fence) -> Generator[None]:
+        del self
+        yield
+
+    return held
 
 
 @fault(Desk, "writes")
@@ -265,3 +297,43 @@ def overtaken_work_believed(good: Function) -> Function:
         return work
 
     return ended
+
+
+# The breaker, and the runtime
+
+
+@fault(Machine, "_settle_probe")
+def leaked_probe_permit(good: Function) -> Function:
+    """A probe whose call was not good keeps its place."""
+
+    def settle(self: Machine, settlement: Any, now: Any) -> None:
+        if settlement.outcome == "success":
+            good(self, settlement, now)
+
+    return settle
+
+
+@fault(Machine, "_admit_probe")
+def probes_without_a_limit(good: Function) -> Function:
+    def admit(self: Machine, now: Any) -> Any:
+        state = self.state
+        self.state = msgspec.structs.replace(state, leases=())
+        permit = good(self, now)
+        if permit is None:
+            self.state = state
+        return permit
+
+    return admit
+
+
+@fault(Machine, "record")
+def late_result_moves_the_breaker(good: Function) -> Function:
+    def record(self: Machine, _: Generation, now: Any, **more: Any) -> None:
+        good(self, self.generation, now, **more)
+
+    return record
+
+
+@fault(Timers, "cancel_all")
+def timers_outlive_a_restart(_: Function) -> Function:
+    return nothing

@@ -4,8 +4,7 @@ import gc
 import logging
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -68,30 +67,31 @@ def run_seeds(first: int, count: int, processes: int) -> Iterator[Ran | Failed]:
         yield from results
 
 
-def find_one(name: str, *, known: bool) -> Failed | None:
-    """Look for one planted fault; return the seed that finds it."""
+def find_one(what: tuple[str, range]) -> Failed | None:
+    """Look for one planted fault; return the first seed that finds it."""
     quiet()
-    at = FOUND_AT.get(name)
-    seeds = [at] if known and at is not None else []
+    name, seeds = what
     with FAULTS[name].planted():
-        for seed in (*seeds, *range(FIND_MAX)):
-            result = run_one(seed)
-            if isinstance(result, Failed):
-                return result
-    return None
+        results = map(run_one, seeds)
+        return next((each for each in results if isinstance(each, Failed)), None)
 
 
 def find_planted(
     names: list[str], processes: int, *, known: bool
 ) -> Iterator[tuple[str, Failed | None]]:
     """Look for planted faults from seed 0 on; or first where they were found before."""
-    find = partial(find_one, known=known)
-    yield from zip(names, spread(find, names, processes), strict=True)
+    for name in names:
+        at = FOUND_AT.get(name)
+        ranges = [range(at, at + 1)] if known and at is not None else []
+        ranges += [range(n, n + CHUNK) for n in range(0, FIND_MAX, CHUNK)]
+        found = spread(find_one, [(name, seeds) for seeds in ranges], processes)
+        yield name, next((each for each in found if each is not None), None)
+        found.close()
 
 
 def spread(
     function: Callable[[A], B], arguments: Sequence[A], processes: int
-) -> Iterator[B]:
+) -> Generator[B]:
     """Call a function for each argument, each time in a new process; keep the order.
 
     New ones, because what a crash leaves behind would slow the next seeds down; and
@@ -100,17 +100,22 @@ def spread(
     context = get_context("fork")
     running: deque[tuple[BaseProcess, Any]] = deque()
     waiting = deque(arguments)
-    while running or waiting:
-        while waiting and len(running) < processes:
-            here, there = context.Pipe(duplex=False)
-            what = (there, function, waiting.popleft())
-            new = context.Process(target=answer, args=what)
-            new.start()
-            there.close()
-            running.append((new, here))
-        process, here = running.popleft()
-        yield here.recv()
-        process.join()
+    try:
+        while running or waiting:
+            while waiting and len(running) < processes:
+                here, there = context.Pipe(duplex=False)
+                what = (there, function, waiting.popleft())
+                new = context.Process(target=answer, args=what)
+                new.start()
+                there.close()
+                running.append((new, here))
+            process, here = running.popleft()
+            yield here.recv()
+            process.join()
+    finally:
+        for process, _ in running:  # nobody wants to hear of the rest
+            process.terminate()
+            process.join()
 
 
 def answer(there: Any, function: Callable[[A], B], argument: A) -> None:
