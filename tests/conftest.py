@@ -1,5 +1,7 @@
 """What every test stands on: nothing blocks the event loop, nothing is timed."""
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +10,11 @@ from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Tests start about a hundred processes. Where no bytecode may be written, as in many
+# containers, each of them would compile the whole project anew: half of its time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True)

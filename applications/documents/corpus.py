@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 import msgspec
 
@@ -66,17 +67,17 @@ def installed(paths: Iterable[str] | None = None) -> Corpus:
 
     Raises `CorpusError` when there is none.
     """
-    found: dict[str, importlib.metadata.Distribution] = {}
+    found: dict[str, _Found] = {}
     where = sys.path if paths is None else list(paths)
-    for distribution in importlib.metadata.distributions(path=where):
-        name = _name(distribution)
-        if name:
-            found.setdefault(normalise(name), distribution)
+    for each in _distributions(where):
+        found.setdefault(each.name, each)
     sources: dict[str, Source] = {}
-    for name, distribution in sorted(found.items()):
-        for source in _of_distribution(name, distribution):
+    for _, each in sorted(found.items()):
+        for source in _of_distribution(each):
             sources.setdefault(source.key, source)
-    return _corpus(sources, _names(found), 0, "no distribution is installed here")
+    return _corpus(
+        sources, _names(found.values()), 0, "no distribution is installed here"
+    )
 
 
 def from_paths(paths: Iterable[Path]) -> Corpus:
@@ -100,12 +101,10 @@ def from_paths(paths: Iterable[Path]) -> Corpus:
             else:
                 source = _of_file(file, kind)
                 sources.setdefault(source.key, source)
-    distributions = importlib.metadata.distributions()
-    found = {normalise(name): each for each in distributions if (name := _name(each))}
     where = ", ".join(map(str, paths)) or "no path"
     return _corpus(
         sources,
-        _names(found),
+        _names(_distributions(sys.path)),
         skipped,
         f"no document in {where}: looked for txt, md, rst, html, pdf and docx",
     )
@@ -124,37 +123,53 @@ def _corpus(
     return Corpus(tuple(sources[key] for key in sorted(sources)), names, skipped)
 
 
-def _name(distribution: importlib.metadata.Distribution) -> str:
-    """Return its name; half-removed ones have none."""
-    metadata = distribution.metadata
-    return metadata["Name"] if "Name" in metadata else ""  # noqa: SIM401 - no get in its type
+class _Found(NamedTuple):
+    """A distribution, and what of its METADATA is needed again and again.
+
+    `importlib.metadata` parses the whole file anew at every look at one field of it.
+    """
+
+    distribution: importlib.metadata.Distribution
+    name: str
+    """Normalised."""
+    version: str
+    requires: tuple[str, ...]
+    """The normalised names of what it requires."""
 
 
-def _names(found: dict[str, importlib.metadata.Distribution]) -> tuple[str, ...]:
-    names = set(found)
-    for distribution in found.values():
-        names.update(map(required_name, distribution.requires or ()))
+def _distributions(paths: list[str]) -> Iterator[_Found]:
+    """Find the distributions in these folders; half-removed ones have no name."""
+    for distribution in importlib.metadata.distributions(path=paths):
+        metadata = distribution.metadata
+        name = metadata["Name"] if "Name" in metadata else ""  # noqa: SIM401 - no get in its type
+        if name:
+            requires = map(required_name, distribution.requires or ())
+            yield _Found(
+                distribution, normalise(name), metadata["Version"], tuple(requires)
+            )
+
+
+def _names(found: Iterable[_Found]) -> tuple[str, ...]:
+    names = {name for each in found for name in (each.name, *each.requires)}
     return tuple(sorted(names - {""}))
 
 
-def _of_distribution(
-    name: str, distribution: importlib.metadata.Distribution
-) -> Iterator[Source]:
-    for file in distribution.files or ():
+def _of_distribution(found: _Found) -> Iterator[Source]:
+    for file in found.distribution.files or ():
         kind = kind_in_distribution(file)
         if kind is None or ".." in file.parts:
             continue
-        path = Path(str(distribution.locate_file(file)))
+        path = Path(str(found.distribution.locate_file(file)))
         if not path.exists() or not _is_worth_an_item(path, kind):
             continue  # what was deleted is still listed, up to Python 3.11
         inside = _without_version(file)
         yield Source(
-            key=f"distribution:{name}/{inside}",
+            key=f"distribution:{found.name}/{inside}",
             kind=kind,
             path=str(path),
-            title=f"{name} {inside}",
-            fingerprint=distribution.version,
-            distribution=name,
+            title=f"{found.name} {inside}",
+            fingerprint=found.version,
+            distribution=found.name,
         )
 
 

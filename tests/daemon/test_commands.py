@@ -1,6 +1,7 @@
 """`dramaturg state`, `log`, `ask-graph` and `search` over what was ingested."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,19 +9,29 @@ from typing import Any
 
 import pytest
 
+from dramaturg.daemon.cli import run
 from dramaturg.events.log.schema import connect_writer
 
-from .conftest import Run
+from .conftest import Run, own_logging, write_docs
 
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def data(dramaturg: Run, docs: Path, tmp_path: Path, capsys: Captured) -> Path:
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ingest three good documents and an empty one; nobody writes here any more."""
+    folder = tmp_path_factory.mktemp("ingested")
+    write_docs(docs := folder / "docs")
     (docs / "empty.txt").touch()
-    assert dramaturg("ingest", docs, "--data", tmp_path / "var") == 1
-    capsys.readouterr()
-    return tmp_path / "var"
+    with own_logging():
+        assert run(["ingest", str(docs), "--data", str(folder / "var")]) == 1
+    return folder / "var"
+
+
+@pytest.fixture
+def data(ingested: Path, tmp_path: Path) -> Path:
+    """Return what was ingested, in a copy of the test's own."""
+    return shutil.copytree(ingested, tmp_path / "var")
 
 
 def told(capsys: Captured) -> list[Any]:

@@ -200,7 +200,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(docs: Path, tmp_path: Path) -> 
     )
     words = ["ingest", str(docs), "--data", str(data)]
     full = subprocess.run(
-        [sys.executable, "-c", limited, *words],
+        [sys.executable, "-B", "-c", limited, *words],
         capture_output=True,
         text=True,
         check=False,
