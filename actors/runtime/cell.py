@@ -22,12 +22,14 @@ from .errors import (
     MailboxFullError,
     UnhandledMessageError,
 )
+from .extras import NO_EXTRAS, Extras
 from .handlers import Handlers, is_reentrant, unhandled
 from .inbox import BUSY, HELD, Inbox
 from .mailbox import DeadBox, Item, Reply, bury, refuse
 from .messages import Ask, Message, Tick, is_ask
 from .origin import Origin
 from .reentry import LATCHED, taken, unlatch
+from .stash import taken_back
 from .waits import waits_for
 from .work import Finished
 
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from .pump import Pump
     from .spec import AnySpec
     from .steps import Worker
-    from .timers import Timers
-    from .work import Running
 
 A = TypeVar("A")
 
@@ -68,9 +68,8 @@ class Cell(Inbox):
         "asking",
         "change",
         "children",
-        "context",
-        "crash",
         "error",
+        "extras",
         "handled",
         "handlers",
         "job",
@@ -80,15 +79,9 @@ class Cell(Inbox):
         "parent",
         "refusal",
         "reply",
-        "restarts",
         "spec",
         "started_s",
-        "stash",
         "state",
-        "timers",
-        "watchers",
-        "watching",
-        "works",
     )
 
     def __init__(
@@ -113,15 +106,12 @@ class Cell(Inbox):
         self.parent = parent
         self.handlers = NO_HANDLERS
         self.actor: Actor | None = None
-        self.context: ActorContext | None = None
         self.journal: Journal | None = None
         self.children: Children | None = None
-        self.timers: Timers | None = None
-        self.works: dict[Running, None] | None = None
+        self.extras: Extras = NO_EXTRAS
         self.state: State = "down"
         self.error: BaseException | None = None
         """What it last failed of."""
-        self.restarts = 0
         self.handled = 0
         self.started_s = 0.0
         self.job: Worker | None = None
@@ -136,13 +126,6 @@ class Cell(Inbox):
         """The start, halt or stop under way."""
         self.refusal: Callable[[Message], Exception] | None = None
         """Makes the error for an ask that nobody is going to answer soon."""
-        self.crash: tuple[object, int] | None = None
-        """The message that crashed the last instance, and how many it has crashed."""
-        self.stash: list[Item] | None = None
-        """What the actor has put aside for later."""
-        self.watching: dict[Any, Cell] | None = None
-        """Whom the actor watches; the keys are those in their `watchers`."""
-        self.watchers: dict[Any, Callable[[BaseException | None], None]] | None = None
 
     def ask(
         self,
@@ -214,9 +197,22 @@ class Cell(Inbox):
 
     def own_context(self) -> ActorContext:
         """Return what the actor sees of the runtime; it stays over restarts."""
-        if self.context is None:
-            self.context = ActorContext(self, self.pump.system)
-        return self.context
+        context = self.extras.context
+        if context is None:
+            context = ActorContext(self, self.pump.system)
+            self.own_extras().context = context
+        return context
+
+    def own_extras(self) -> Extras:
+        """Return its extras, to be changed."""
+        if self.extras is NO_EXTRAS:
+            self.extras = Extras()
+        return self.extras
+
+    @property
+    def restarts(self) -> int:
+        """How often a new instance has taken the place of one that went down."""
+        return self.extras.restarts
 
     # The outcome of a handler
 
@@ -293,13 +289,14 @@ class Cell(Inbox):
 
     def _lay_aside(self, message: Message) -> None:
         """Deliver a message that crashed the actor again, or not any more."""
-        crash = self.crash
+        extras = self.own_extras()
+        crash = extras.crash
         times = 1 if crash is None or crash[0] is not message else crash[1] + 1
         if is_ask(message) or times >= self.spec.crashes_max:
-            self.crash = None
+            extras.crash = None
             self.pump.dead(self, message, "crashed")
         else:
-            self.crash = (message, times)
+            extras.crash = (message, times)
             self.put_first([(message, None, self.origin)])
 
     def _report(self) -> None:
@@ -316,8 +313,7 @@ class Cell(Inbox):
         """Bury what waits and refuse every ask from now on: a stop has begun."""
         self.hold()
         self.refusal = self._too_late
-        stash, self.stash = self.stash, None
-        for item in (*(stash or ()), *self.take_all()):
+        for item in (*taken_back(self), *self.take_all()):
             bury(self, item, "stopped", ActorStoppedError(self.path))
         self.notify()
 
@@ -344,6 +340,7 @@ class Cell(Inbox):
         for item in items:
             dead.append(item)
         self.notify()
-        watchers, self.watchers = self.watchers, None
-        for watcher in (watchers or {}).values():
-            watcher(error)
+        if self.extras.watchers is not None:
+            watchers, self.extras.watchers = self.extras.watchers, None
+            for watcher in watchers.values():
+                watcher(error)

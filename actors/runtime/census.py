@@ -47,6 +47,6 @@ def describe(cell: Cell) -> ActorInfo:
         restarts=cell.restarts,
         failure="" if cell.error is None else repr(cell.error),
         started_s=cell.started_s,
-        watchers=len(cell.watchers or ()),
+        watchers=len(cell.extras.watchers or ()),
         children=tuple(describe(each) for each in cells),
     )

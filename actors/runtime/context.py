@@ -128,9 +128,9 @@ class ActorContext:
     @property
     def timers(self) -> Timers:
         """Messages to itself, later."""
-        timers = self.cell.timers
+        timers = self.cell.extras.timers
         if timers is None:
-            timers = self.cell.timers = Timers(self.cell)
+            timers = self.cell.own_extras().timers = Timers(self.cell)
         return timers
 
     def run(
@@ -148,9 +148,10 @@ class ActorContext:
         cell = self.cell
         pump = cell.pump
         running = Running(cell, then, failed, pump.origin)
-        if cell.works is None:
-            cell.works = {}
-        cell.works[running] = None
+        works = cell.extras.works
+        if works is None:
+            works = cell.own_extras().works = {}
+        works[running] = None
         running.worker = pump.steps.begin(work, running, None)
         return running
 
@@ -177,7 +178,7 @@ class ActorContext:
 
     def spawn(self, spec: "AnySpec") -> Coroutine[Any, Any, Ref]:
         """Start a child of this actor and return once it is up."""
-        return self.system.spawn_under(self.cell, spec)
+        return self.system.spawn(spec, self.cell)
 
     async def stop(self, ref: Ref | None = None, *, drain: bool = False) -> None:
         """Stop an actor for good, without `ref` this one after the current message.

@@ -26,6 +26,7 @@ from .cell import Cell
 from .change import Change, begin
 from .errand import go
 from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
+from .extras import NO_EXTRAS
 from .faults import described
 from .grace import end_handler, limited
 from .inbox import BUSY, HELD
@@ -138,7 +139,7 @@ async def revive(cell: Cell) -> bool:
     A start that fails is a failure of the child, of which its supervision hears in
     a later turn. One that fails for want of the log waits for the log.
     """
-    cell.restarts += 1
+    cell.own_extras().restarts += 1
     return await _start_again(cell)
 
 
@@ -193,7 +194,7 @@ def replaced(cell: Cell, error: BaseException | None) -> bool:
     cell.hold()
     _clear(cell, error, for_good=False)
     cell.state = "down"
-    cell.restarts += 1
+    cell.own_extras().restarts += 1
     try:
         up = make(cell)
     except Exception as failure:  # noqa: BLE001 - the supervisor's business
@@ -299,18 +300,20 @@ async def _go_down(
 
 def _clear(cell: Cell, error: BaseException | None, *, for_good: bool) -> None:
     """End what belongs to this instance."""
-    if cell.timers is not None:
-        cell.timers.cancel_all()
-    for running in tuple(cell.works or ()):
-        running.cancel()
     if cell.journal is not None:
         cell.journal.revoke(
             error or ActorFailedError(cell.path, HandlerCancelledError())
         )
-    if cell.context is not None:
-        cell.context.refuse_owed()
-    watching.forget_all(cell, for_good=for_good)
-    stash.put_back(cell)
+    extras = cell.extras
+    if extras is not NO_EXTRAS:
+        if extras.timers is not None:
+            extras.timers.cancel_all()
+        for running in tuple(extras.works or ()):
+            running.cancel()
+        if extras.context is not None:
+            extras.context.refuse_owed()
+        watching.forget_all(cell, for_good=for_good)
+        stash.put_back(cell)
     cell.actor = None
 
 

@@ -52,9 +52,7 @@ def drain(cell: Cell) -> Future[None]:
     if cell.stopped:
         down(None)
         return ended
-    if cell.watchers is None:
-        cell.watchers = {}
-    cell.watchers[ended] = down
+    cell.own_extras().own_watchers()[ended] = down
     cell.deliver(Last())
     return ended
 

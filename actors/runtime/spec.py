@@ -45,9 +45,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         if (
             not self.id
             or "/" in self.id
-            or self.shutdown_s < 0
-            or self.start_max_s <= 0
-            or self.handler_max_s <= 0
+            or self.shutdown_s < 0.0  # floats are compared faster with floats
+            or self.start_max_s <= 0.0
+            or self.handler_max_s <= 0.0
             or self.crashes_max < 1
             or self.significant
         ):

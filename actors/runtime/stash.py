@@ -16,9 +16,9 @@ def put_aside(cell: "Cell", message: Message) -> None:
     At most as many as the mailbox may hold. A restart puts them back into the
     mailbox, a stop makes them dead messages.
     """
-    stash = cell.stash
+    stash = cell.extras.stash
     if stash is None:
-        stash = cell.stash = []
+        stash = cell.own_extras().stash = []
     if len(stash) >= cell.spec.mailbox.capacity:
         raise StashFullError(cell.path, len(stash))
     reply, cell.reply = cell.reply, None
@@ -31,6 +31,15 @@ def put_aside(cell: "Cell", message: Message) -> None:
 
 def put_back(cell: "Cell") -> None:
     """Put what was kept before all that waits, in the order in which it came."""
-    stash, cell.stash = cell.stash, None
+    stash = taken_back(cell)
     if stash:
         cell.put_first(stash)
+
+
+def taken_back(cell: "Cell") -> list[Item]:
+    """Empty the stash and return what was in it."""
+    stash = cell.extras.stash
+    if stash is None:
+        return []
+    cell.extras.stash = None
+    return stash

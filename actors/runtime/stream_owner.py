@@ -91,7 +91,7 @@ class StreamOwner(Actor, Generic[S]):
     def open_journal(self) -> "StreamOwnerJournal[S]":
         """Return the journal of this instance: the runtime's call."""
         context = OwnerContext(self.ctx.cell, self.ctx.system)
-        self.ctx.cell.context = self.ctx = context
+        self.ctx.cell.own_extras().context = self.ctx = context
         self.journal = StreamOwnerJournal(self, context)
         self.states = self.journal.states
         context.attach(self.journal)

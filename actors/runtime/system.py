@@ -220,11 +220,10 @@ class ActorSystem:
         under: Ref | None = None,
     ) -> Coroutine[Any, Any, Ref]:
         """Start an actor under `under`, or the root, and return once it is up."""
-        parent = self._root if under is None else local(under)
-        return self.spawn_under(parent or self.root, spec)
-
-    def spawn_under(self, parent: Cell, spec: AnySpec) -> Coroutine[Any, Any, Ref]:
-        """Start a child of `parent` and return once it is up."""
+        if type(under) is Cell:  # said first and without a call: it is the usual case
+            parent = under
+        else:
+            parent = self.root if under is None else local(under)
         children = parent.children
         if children is None:
             children = parent.children = Children(parent)

@@ -1,17 +1,15 @@
 """Who is told when an actor has stopped for good."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from .errors import LinkedError
+from .extras import Ended
 from .messages import Terminated
 from .parting import fell
 
 if TYPE_CHECKING:
     from .cell import Cell
-
-Ended = Callable[[BaseException | None], None]
-"""Is told what an actor died of; None: it stopped in an orderly way."""
 
 
 def watch(watcher: "Cell", other: "Cell") -> None:
@@ -65,25 +63,25 @@ def on_end(watcher: "Cell", other: "Cell", key: Hashable, ended: Ended) -> None:
     if other.stopped:
         ended(other.error)
         return
-    if watcher.watching is None:
-        watcher.watching = {}
-    watcher.watching[key] = other
-    if other.watchers is None:
-        other.watchers = {}
+    watching = watcher.extras.watching
+    if watching is None:
+        watching = watcher.own_extras().watching = {}
+    watching[key] = other
 
     def heard(error: BaseException | None) -> None:
-        if watcher.watching is not None:
-            watcher.watching.pop(key, None)
+        if watcher.extras.watching is not None:
+            watcher.extras.watching.pop(key, None)
         ended(error)
 
-    other.watchers[key] = heard
+    other.own_extras().own_watchers()[key] = heard
 
 
 def forget(watcher: "Cell", key: Hashable) -> None:
     """Take `on_end` back; harmless if there is none."""
-    other = None if watcher.watching is None else watcher.watching.pop(key, None)
-    if other is not None and other.watchers is not None:
-        other.watchers.pop(key, None)
+    watching = watcher.extras.watching
+    other = None if watching is None else watching.pop(key, None)
+    if other is not None and other.extras.watchers is not None:
+        other.extras.watchers.pop(key, None)
 
 
 def forget_all(watcher: "Cell", *, for_good: bool) -> None:
@@ -91,8 +89,10 @@ def forget_all(watcher: "Cell", *, for_good: bool) -> None:
 
     Before an end for good the other ends of links stay, to be told of it.
     """
-    for key, other in tuple((watcher.watching or {}).items()):
+    if watcher.extras.watching is None:
+        return
+    for key, other in tuple(watcher.extras.watching.items()):
         forget(watcher, key)
         if not for_good and isinstance(key, tuple) and key[0] == "link":
             forget(other, ("link", other, watcher))
-    watcher.watching = None
+    watcher.extras.watching = None

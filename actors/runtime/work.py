@@ -50,8 +50,8 @@ class Running(msgspec.Struct, eq=False):
         then = self.then
         if then is not None:
             self._send(lambda: then(result))
-        elif self.cell.works is not None:
-            self.cell.works.pop(self, None)
+        elif self.cell.extras.works is not None:
+            self.cell.extras.works.pop(self, None)
 
     def crashed(self, error: BaseException) -> None:
         """Send the message about the error: the worker's call."""
@@ -83,5 +83,5 @@ class Running(msgspec.Struct, eq=False):
             self.cell.deliver((Finished(self), None, self.origin))
 
     def _forget(self) -> None:
-        if self.cell.works is not None:
-            self.cell.works.pop(self, None)
+        if self.cell.extras.works is not None:
+            self.cell.extras.works.pop(self, None)

@@ -161,9 +161,9 @@ async def house(
         one = House(log, system, clock, owner)
         await system.spawn(ChildSpec(id="pipelines", factory=Actor))
         parent = system.cell("/pipelines")
-        await system.spawn_under(parent, ChildSpec(id="p", factory=Actor))
+        await system.spawn(ChildSpec(id="p", factory=Actor), parent)
         spec = ChildSpec(id="items", factory=lambda: owner)
-        await system.spawn_under(system.cell("/pipelines/p"), spec)
+        await system.spawn(spec, system.cell("/pipelines/p"))
         spec = DeadLetterActor.spec("q", policy, gate=lambda _target: one.gate)
         one.queue = await system.spawn(spec)
         yield one
@@ -403,7 +403,7 @@ async def test_an_owner_that_is_away_is_asked_again() -> None:
 
         parent = one.system.cell("/pipelines/p")
         spec = ChildSpec(id="items", factory=lambda: Owner(one.log))
-        await one.system.spawn_under(parent, spec)
+        await one.system.spawn(spec, parent)
         await one.wait(600)
 
         assert await one.place(stream) == "returned"

@@ -104,7 +104,7 @@ async def test_results_come_back_with_the_origin_of_the_work() -> None:
         ref = await started(system, Begin(at_once), Begin(later))
 
         assert await ref.ask(Outcomes()) == [("at once", "c-1"), ("later", "c-1")]
-        assert not system.cell("/worker").works
+        assert not system.cell("/worker").extras.works
 
 
 @pytest.mark.asyncio
@@ -131,7 +131,7 @@ async def test_a_result_nobody_asked_for_is_no_message() -> None:
         ref = await started(system, Begin(later, quietly=True))
 
         assert await ref.ask(Outcomes()) == []
-        assert not system.cell("/worker").works
+        assert not system.cell("/worker").extras.works
 
 
 @pytest.mark.asyncio

@@ -268,8 +268,7 @@ async def test_what_was_put_back_from_the_stash_counts_towards_the_bound() -> No
             ref.tell(Enter(name))
         await system.settled()
         cell = system.cell("/door")
-        assert cell.context is not None
-        cell.context.unstash()
+        cell.own_context().unstash()
 
         assert cell.depth == 2
         with pytest.raises(MailboxFullError):

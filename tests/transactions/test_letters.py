@@ -44,7 +44,7 @@ async def house(log: EventLog, world: World) -> AsyncGenerator[House, None]:
         await system.spawn(ChildSpec(id="transactions", factory=Actor))
         spec = Coordinator.spec("main", steps, LIMITS, letters=letters, queue="stuck")
         one = House(log, system, clock)
-        one.ref = await system.spawn_under(system.cell("/transactions"), spec)
+        one.ref = await system.spawn(spec, system.cell("/transactions"))
         one.coordinator = Coordinator(one.ref, steps, log)
         yield one
 
