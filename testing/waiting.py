@@ -58,8 +58,8 @@ def _state(cell: "Cell") -> Iterator[str]:
         message = type(cell.message).__name__
         asked = [target.path for target, reply in cell.asking or () if not reply.done()]
         yield f"is at {message}" + (f", asking {', '.join(asked)}" if asked else "")
-    if cell.works:
-        yield f"has {len(cell.works)} works under way beside its mailbox"
+    if cell.extras.works:
+        yield f"has {len(cell.extras.works)} works under way beside its mailbox"
     if cell.state not in {"running", "stopped"}:
         yield f"is {cell.state}, {cell.depth} messages wait"
     elif cell.depth:

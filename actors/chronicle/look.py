@@ -34,7 +34,7 @@ def _count(cell: "Cell") -> ActorCount:
         kind="" if cell.actor is None else type(cell.actor).__name__,
         state=cell.state,
         depth=cell.depth,
-        capacity=cell.mailbox.capacity,
+        capacity=cell.spec.mailbox.capacity,
         dropped=cell.dropped,
         handled=cell.handled,
         restarts=cell.restarts,

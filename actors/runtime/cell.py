@@ -22,7 +22,7 @@ from .errors import (
     MailboxFullError,
     UnhandledMessageError,
 )
-from .extras import NO_EXTRAS, Extras
+from .extras import NO_EXTRAS
 from .handlers import Handlers, is_reentrant, unhandled
 from .inbox import BUSY, HELD, Inbox
 from .mailbox import DeadBox, Item, Reply, bury, refuse
@@ -69,7 +69,6 @@ class Cell(Inbox):
         "change",
         "children",
         "error",
-        "extras",
         "handled",
         "handlers",
         "job",
@@ -79,7 +78,6 @@ class Cell(Inbox):
         "parent",
         "refusal",
         "reply",
-        "spec",
         "started_s",
         "state",
     )
@@ -89,27 +87,22 @@ class Cell(Inbox):
         pump: "Pump",
         spec: "AnySpec",
         parent: "Cell | None",
-        path: str,
     ) -> None:
-        mailbox = spec.mailbox
-        self.path = path
         self.pump = pump
-        self.mailbox = mailbox
+        self.spec = spec
         self.box = []
         self.batch = None
         self.gate = HELD
-        self.room = mailbox.capacity
-        self.dropped = 0
+        self.room = spec.mailbox.capacity
         self.signals = None
         self.waiting = None
-        self.spec = spec
+        self.extras = NO_EXTRAS
         self.parent = parent
         self.handlers = NO_HANDLERS
         self.actor: Actor | None = None
         self.journal: Journal | None = None
         self.children: Children | None = None
-        self.extras: Extras = NO_EXTRAS
-        self.state: State = "down"
+        self.state: State = "starting"
         self.error: BaseException | None = None
         """What it last failed of."""
         self.handled = 0
@@ -203,11 +196,18 @@ class Cell(Inbox):
             self.own_extras().context = context
         return context
 
-    def own_extras(self) -> Extras:
-        """Return its extras, to be changed."""
-        if self.extras is NO_EXTRAS:
-            self.extras = Extras()
-        return self.extras
+    @property
+    def path(self) -> str:
+        """Where it stands in the tree; put together for those who ask."""
+        parent = self.parent
+        if parent is None or parent.children is None:
+            return "/"
+        return parent.children.prefix + self.spec.id
+
+    @property
+    def dropped(self) -> int:
+        """Messages that found the mailbox full, whatever became of them."""
+        return self.extras.dropped
 
     @property
     def restarts(self) -> int:

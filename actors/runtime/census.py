@@ -40,7 +40,7 @@ def describe(cell: Cell) -> ActorInfo:
         kind="" if cell.actor is None else type(cell.actor).__name__,
         state=cell.state,
         depth=cell.depth,
-        capacity=cell.mailbox.capacity,
+        capacity=cell.spec.mailbox.capacity,
         dropped=cell.dropped,
         busy=cell.busy,
         handled=cell.handled,

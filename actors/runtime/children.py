@@ -19,20 +19,36 @@ _TAKES_CHILDREN: Final = frozenset({"starting", "running", "failed", "suspended"
 class Children:
     """The cells under a cell, by id."""
 
-    __slots__ = ("_prefix", "cells", "parent", "supervision")
+    __slots__ = ("cells", "parent", "prefix", "supervision")
 
     def __init__(self, parent: Cell) -> None:
         self.parent = parent
-        self._prefix = f"{parent.path.rstrip('/')}/"
+        self.prefix = f"{parent.path.rstrip('/')}/"
+        """What the paths of the children begin with."""
         self.cells: dict[str, Cell] = {}
         self.supervision = Supervision(self)
 
     async def spawn(self, spec: "AnySpec") -> Cell:
-        """Start a child and return once it is up. Raises what its start raised."""
+        """Start a child and return once it is up. Raises what its start raised.
+
+        What `lifecycle.make` does is written out for an actor that is up at once:
+        calls and tests of what a new cell cannot have would be most of it.
+        """
         cell = self.add(spec)
         try:
-            if not lifecycle.make(cell):
+            cell.actor = actor = spec.factory()
+            actor.runtime_cell = cell
+            cell.handlers = actor.handlers
+            if not actor.starts_at_once:
                 await lifecycle.start(cell, made=True)
+            else:
+                cell.state = "running"
+                cell.started_s = cell.pump.now_s()
+                if cell.box:  # its factory looked it up by its path
+                    cell.open()
+                else:
+                    cell.gate = 0
+                    cell.box = None
         except BaseException as error:
             if not cell.stopped:
                 self.remove(cell)
@@ -42,15 +58,16 @@ class Children:
 
     def add(self, spec: "AnySpec") -> Cell:
         """Make the cell of a child without starting it."""
-        name, parent = spec.id, self.parent
-        before = self.cells.get(name)
-        path = self._prefix + name
+        name = spec.id
+        parent = self.parent
+        cells = self.cells
         if parent.state not in _TAKES_CHILDREN:
+            path = self.prefix + name
             raise SystemClosedError(f"{parent.path} is {parent.state}: no {path} now")
-        if before is not None and not before.stopped:
-            raise ChildExistsError(path)
-        cell = self.cells[name] = Cell(parent.pump, spec, parent, path)
-        if spec.__class__ is SupervisorSpec:
+        if name in cells and not cells[name].stopped:
+            raise ChildExistsError(self.prefix + name)
+        cell = cells[name] = Cell(parent.pump, spec, parent)
+        if type(spec) is SupervisorSpec:
             cell.children = Children(cell)
         return cell
 

@@ -37,7 +37,9 @@ class EntityRef(Ref):
     While its supervisor goes down, or the system is over, messages are dead.
     """
 
-    __slots__ = ("_id", "_kind")
+    __slots__ = ("_id", "_kind", "path")
+
+    path: str
 
     def __init__(self, kind: "EntityKind", entity_id: str) -> None:
         self.path = f"{kind.path}/{quote(entity_id, safe='')}"

@@ -24,6 +24,7 @@ class Extras:
     __slots__ = (
         "context",
         "crash",
+        "dropped",
         "restarts",
         "stash",
         "timers",
@@ -43,6 +44,7 @@ class Extras:
         self.watching: dict[Any, Cell] | None = None
         """Whom the actor watches; the keys are those in their `watchers`."""
         self.watchers: dict[Any, Ended] | None = None
+        self.dropped = 0
         self.restarts = 0
         self.crash: tuple[object, int] | None = None
         """The message that crashed the last instance, and how many it has crashed."""

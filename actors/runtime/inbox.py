@@ -22,7 +22,8 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Final
 
 from .errors import ActorStoppedError
-from .mailbox import DeadBox, Item, Mailbox, bury, overflowed
+from .extras import NO_EXTRAS, Extras
+from .mailbox import DeadBox, Item, bury, overflowed
 from .messages import Message
 from .origin import Origin
 from .refs import Ref
@@ -30,6 +31,7 @@ from .waiting import Waiting
 
 if TYPE_CHECKING:
     from .pump import Pump
+    from .spec import AnySpec
 
 BUSY: Final = 1
 HELD: Final = 2
@@ -42,27 +44,32 @@ class Inbox(Ref):
     __slots__ = (
         "batch",
         "box",
-        "dropped",
+        "extras",
         "gate",
-        "mailbox",
         "pump",
         "room",
         "signals",
+        "spec",
         "waiting",
     )
 
     pump: "Pump"
-    mailbox: Mailbox
+    spec: "AnySpec"
     box: "list[Item] | DeadBox | None"
     batch: Iterator[Item] | None
     gate: int
     room: int
     """How long `box` may grow before the bound must be looked at closely."""
-    dropped: int
-    """Messages that found the mailbox full, whatever became of them."""
     signals: list[Callable[[], None]] | None
     waiting: Waiting | None
     """Who waits until there is room, or until the handler has ended."""
+    extras: Extras
+
+    def own_extras(self) -> Extras:
+        """Return what few cells have, to be changed."""
+        if self.extras is NO_EXTRAS:
+            self.extras = Extras()
+        return self.extras
 
     def tell(self, message: Message, origin: Origin | None = None) -> None:
         """Put `message` in the mailbox."""
@@ -106,7 +113,7 @@ class Inbox(Ref):
     @property
     def full(self) -> bool:
         """Whether what is told now finds no room."""
-        return self.depth >= self.mailbox.capacity and not self.stopped
+        return self.depth >= self.spec.mailbox.capacity and not self.stopped
 
     @property
     def busy(self) -> bool:
@@ -137,7 +144,7 @@ class Inbox(Ref):
             return
         rest = [*items, *(self.batch or ())]
         self.batch = iter(rest)
-        self.room = min(self.room, self.mailbox.capacity - len(rest))
+        self.room = min(self.room, self.spec.mailbox.capacity - len(rest))
         self._nudge()
 
     def put_news(self, item: Item) -> None:

@@ -88,11 +88,11 @@ def bury(inbox: "Inbox", item: Item, reason: Reason, error: Exception) -> None:
 
 def overflowed(inbox: "Inbox", box: list[Item], item: Item) -> None:
     """Put `item` in a mailbox that seems full, as its policy says."""
-    mailbox = inbox.mailbox
+    mailbox = inbox.spec.mailbox
     if inbox.depth < mailbox.capacity:
         box.append(item)
         return
-    inbox.dropped += 1
+    inbox.own_extras().dropped += 1
     error = MailboxFullError(inbox.path, mailbox.capacity)
     if mailbox.policy == "drop_oldest":
         bury(inbox, inbox.take_oldest(), "mailbox_full", error)

@@ -232,7 +232,7 @@ class Pump:
         if batch is None:
             cell.batch = batch = iter(box)
             cell.box = []
-            cell.room = cell.mailbox.capacity - len(box)
+            cell.room = cell.spec.mailbox.capacity - len(box)
         before = length_hint(batch)
         actor = cell.actor
         item: Any = None
@@ -334,10 +334,10 @@ class Pump:
         if batch is not None:
             rest = length_hint(batch)
             if rest:
-                cell.room = cell.mailbox.capacity - rest
+                cell.room = cell.spec.mailbox.capacity - rest
             else:
                 cell.batch = None
-                cell.room = cell.mailbox.capacity
+                cell.room = cell.spec.mailbox.capacity
         if cell.waiting is not None and not cell.gate & BUSY:
             cell.notify()
         if cell.gate:

@@ -36,7 +36,7 @@ def latch(cell: "Cell") -> None:
 
 def unlatch(cell: "Cell") -> None:
     """Take messages as usual: the handler has ended."""
-    cell.room = cell.mailbox.capacity - cell.depth + len(cell.box or ())
+    cell.room = cell.spec.mailbox.capacity - cell.depth + len(cell.box or ())
 
 
 def taken(cell: "Cell", item: Item) -> bool:
@@ -44,7 +44,7 @@ def taken(cell: "Cell", item: Item) -> bool:
     message = item[0] if isinstance(item, tuple) else item
     if not is_reentrant(cell.handlers[type(message)]):
         return False
-    if len(cell.signals or ()) >= cell.mailbox.capacity:
+    if len(cell.signals or ()) >= cell.spec.mailbox.capacity:
         return False  # it waits like any other, and the bound is looked at
     cell.signal(partial(_work_off, cell, item))
     return True

@@ -17,10 +17,12 @@ class Ref(ABC):
     keyword-only: CPython makes short work of calls only where none is.
     """
 
-    __slots__ = ("path",)
+    __slots__ = ()
 
-    path: str
-    """Where the actor stands in the tree, such as `/pipelines/documents/extract`."""
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """Where the actor stands in the tree, such as `/pipelines/documents/extract`."""
 
     @property
     @abstractmethod

@@ -102,7 +102,7 @@ class ActorSystem:
         self._body = anyio.CancelScope()
         self._body.__enter__()
         spec = ChildSpec(id=self.name, factory=Actor)
-        self._root = root = Cell(pump, spec, None, "/")
+        self._root = root = Cell(pump, spec, None)
         await lifecycle.start(root)
         root.children = Children(root)
         if self.log is not None:

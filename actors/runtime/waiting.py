@@ -62,7 +62,7 @@ class Waiting:
         """Wake who waits for an end, and as many as there is room for."""
         ends, self._ends = self._ends, []
         inbox, places = self._inbox, self.places
-        room = inbox.mailbox.capacity - inbox.depth
+        room = inbox.spec.mailbox.capacity - inbox.depth
         turns = (place.turn for place in islice(places, max(0, room)))
         if inbox.stopped:
             turns = (place.turn for place in places)

@@ -87,5 +87,7 @@ def _look_at_limits(life: Life) -> None:
     full = len(mail) > scenario.entries_max
     holds(not full or not scenario.asks_for_room, 6, f"{len(mail)} entries are kept")
     for cell in life.system.cells():
-        bound = cell.mailbox.capacity + 1000  # ticks and outcomes are counted elsewhere
+        bound = (
+            cell.spec.mailbox.capacity + 1000
+        )  # ticks and outcomes are counted elsewhere
         holds(cell.depth <= bound, 6, f"{cell.path}: {cell.depth} messages wait")

@@ -22,7 +22,9 @@ class Router(Ref):
     one that has stopped for good gets none, unless all have.
     """
 
-    __slots__ = ("routees",)
+    __slots__ = ("path", "routees")
+
+    path: str
 
     def __init__(self, path: str, routees: Sequence[Ref]) -> None:
         if not routees:
