@@ -13,8 +13,16 @@ from ..errors import LogUnavailableError, OutcomeUnknownError
 from ..group import Group, Head, KeyName, absent
 from ..outcomes import Outcome
 from ..pending import Pending
+from .arrays import Array, Blobs, Integers, Texts, register
 from .errors import NotOwnerError, OwnershipLostError
 from .schema import Connection
+
+Kinds = Sequence[type[Texts | Integers | Blobs]]
+
+_EVENTS: Kinds = (Texts, Integers, Texts, Integers, Texts, Integers, Blobs)
+_HEADS: Kinds = (Texts, Texts, Integers, Integers, Blobs, Integers)
+_KEY_ROWS: Kinds = (Texts, Texts, Texts, Integers, Blobs)
+_SNAPSHOTS: Kinds = (Texts, Integers, Integers, Integers, Blobs, Blobs)
 
 SNAPSHOTS_KEPT = 4
 """So many are kept of each stream, the newest; older ones go."""
@@ -22,41 +30,47 @@ SNAPSHOTS_KEPT = 4
 EXPIRED_EVERY = 64
 """Every so many groups expired keys are deleted."""
 
-_META = "SELECT next_position, committed FROM meta FOR UPDATE"
-_ALIVE = "SELECT 1 FROM nodes WHERE epoch = %s FOR KEY SHARE"
-_FOREIGN = """
-SELECT c.name, n.node FROM claims c JOIN nodes n USING (epoch)
-WHERE c.name = ANY(%s) AND c.epoch <> %s
+# The row of `meta` is locked before that of the node; what is read after that is new.
+_ENTER = """
+SELECT m.next_position, m.committed FROM meta m, nodes n WHERE n.epoch = %s
+FOR UPDATE OF m FOR KEY SHARE OF n
 """
-_HEADS = """
+# The heads of streams, and the names that others have claimed with their nodes.
+_LOOK = """
 SELECT stream, kind, version, position, digest, open FROM streams
 WHERE stream = ANY(%s)
+UNION ALL
+SELECT c.name, n.node, NULL, NULL, NULL, NULL FROM claims c JOIN nodes n USING (epoch)
+WHERE c.name = ANY(%s) AND c.epoch <> %s
 """
 _KEYS = """
 SELECT k.scope, k.key, k.stream, k.expires FROM keys k
 JOIN unnest(%s::text[], %s::text[]) AS wanted(scope, key) USING (scope, key)
 """
-_INSERT_EVENTS = """
-INSERT INTO events(state, position, stream, version, tag, prev, digest)
-SELECT * FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::text[],
-                     %s::bigint[], %s::bytea[])
+_LEAVE = """
+UPDATE meta SET next_position = %s, committed = %s RETURNING pg_notify(%s, %s)
 """
-_UPSERT_STREAMS = """
-INSERT INTO streams SELECT stream, kind, version, position, digest, open <> 0 FROM unnest(
-    %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bytea[], %s::int[]
-) AS head(stream, kind, version, position, digest, open)
-ON CONFLICT (stream) DO UPDATE SET version = excluded.version,
-    position = excluded.position, digest = excluded.digest, open = excluded.open
+_WRITE = """
+WITH written AS (
+    INSERT INTO events(state, position, stream, version, tag, prev, digest)
+    SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+), moved AS (
+    INSERT INTO streams
+    SELECT stream, kind, version, position, digest, open <> 0
+    FROM unnest(%s, %s, %s, %s, %s, %s)
+        AS head(stream, kind, version, position, digest, open)
+    ON CONFLICT (stream) DO UPDATE SET version = excluded.version,
+        position = excluded.position, digest = excluded.digest, open = excluded.open
+)
 """
+_WRITE += _LEAVE
 _UPSERT_KEYS = """
-INSERT INTO keys SELECT * FROM unnest(
-    %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[])
+INSERT INTO keys SELECT * FROM unnest(%s, %s, %s, %s, %s)
 ON CONFLICT (scope, key) DO UPDATE SET stream = excluded.stream,
     expires = excluded.expires, digest = excluded.digest
 """
 _UPSERT_SNAPSHOTS = """
-INSERT INTO snapshots SELECT * FROM unnest(
-    %s::text[], %s::bigint[], %s::bigint[], %s::int[], %s::bytea[], %s::bytea[])
+INSERT INTO snapshots SELECT * FROM unnest(%s, %s, %s, %s, %s, %s)
 ON CONFLICT (stream, version, fold_version) DO UPDATE SET
     position = excluded.position, state = excluded.state, digest = excluded.digest
 """
@@ -98,6 +112,7 @@ class PostgresCommitter:
         self._committed_us = 0
         self.digests: list[bytes] = []
         """The digests of the last group's events."""
+        register(db)
         row: Any = db.execute("SELECT next_position FROM meta").fetchone()
         self._next_position = int(row[0])
 
@@ -142,23 +157,26 @@ class PostgresCommitter:
         # it began, so those after the first see all that other nodes have written.
         with db.pipeline():
             db.execute("BEGIN")
-            meta = db.execute(_META)
-            alive = db.execute(_ALIVE, (self.epoch,))
-            claimable = [*{each for name in names for each in above(name)}]
-            foreign = db.execute(_FOREIGN, (claimable, self.epoch))
-            known = db.execute(_HEADS, (names,))
+            entered = db.execute(_ENTER, (self.epoch,))
+            claimable = Texts.of({each for name in names for each in above(name)})
+            looked = db.execute(_LOOK, (Texts.of(names), claimable, self.epoch))
             scopes, keys = [k.scope for k in wanted], [k.key for k in wanted]
-            taken = db.execute(_KEYS, (scopes, keys)) if wanted else None
-        if alive.fetchone() is None:
+            taken = (
+                db.execute(_KEYS, (Texts.of(scopes), Texts.of(keys)))
+                if wanted
+                else None
+            )
+        row: Any = entered.fetchone()
+        if row is None:
             raise OwnershipLostError.of(self._node)
-        row: Any = meta.fetchone()
         next_position, committed_us = row
         self._committed_us = committed_us = max(committed_us, self._now_us())
-        owners: Any = foreign.fetchall()
+        found: Any = looked.fetchall()
+        owners = {name: node for name, node, version, *_ in found if version is None}
         if owners:
-            _refuse_foreign(appends, dict(owners))
+            _refuse_foreign(appends, owners)
         group = Group(
-            heads=_heads(names, known.fetchall()),
+            heads=_heads(names, found),
             find_heads=lambda _: None,  # there are none but these
             keys={} if taken is None else _in_use(taken.fetchall(), committed_us),
             next_position=next_position,
@@ -171,30 +189,29 @@ class PostgresCommitter:
     def _insert(self, group: Group, snapshots: Sequence[Snapshot]) -> None:
         db = self._db
         self._groups += 1
-        if group.event_values:
-            db.execute(_INSERT_EVENTS, columns(group.event_values, 7))
-            heads = [*group.moved.values(), *group.turned.values()]
-            db.execute(_UPSERT_STREAMS, columns([v for h in heads for v in h], 6))
         if group.key_values:
-            db.execute(_UPSERT_KEYS, columns(group.key_values, 5))
+            db.execute(_UPSERT_KEYS, columns(group.key_values, _KEY_ROWS))
         if snapshots:
             self._insert_snapshots(snapshots)
         if self._groups % EXPIRED_EVERY == 0:
             db.execute("DELETE FROM keys WHERE expires <= %s", (self._committed_us,))
-        db.execute(
-            "UPDATE meta SET next_position = %s, committed = %s",
-            (group.next_position, self._committed_us),
-        )
+        last = f"{self.epoch}:{group.next_position - 1}"
+        leave = group.next_position, self._committed_us, self._channel, last
         if group.event_values:
-            last = f"{self.epoch}:{group.next_position - 1}"
-            db.execute("SELECT pg_notify(%s, %s)", (self._channel, last))
+            moved = [
+                v for h in (group.moved, group.turned) for r in h.values() for v in r
+            ]
+            events = columns(group.event_values, _EVENTS)
+            db.execute(_WRITE, (*events, *columns(moved, _HEADS), *leave))
+        else:
+            db.execute(_LEAVE, leave)
 
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         rows = [astuple(snapshot) for snapshot in snapshots]
         values = [v for row in rows for v in (*row, snapshot_digest(*row))]
-        self._db.execute(_UPSERT_SNAPSHOTS, columns(values, 6))
+        self._db.execute(_UPSERT_SNAPSHOTS, columns(values, _SNAPSHOTS))
         names = [*{snapshot.stream for snapshot in snapshots}]
-        self._db.execute(_DELETE_SNAPSHOTS, (names, SNAPSHOTS_KEPT))
+        self._db.execute(_DELETE_SNAPSHOTS, (Texts.of(names), SNAPSHOTS_KEPT))
 
 
 def above(stream: str) -> Iterable[str]:
@@ -219,7 +236,9 @@ def _refuse_foreign(appends: Sequence[Pending], owners: dict[str, str]) -> None:
 def _heads(names: Iterable[str], rows: Iterable[Any]) -> dict[str, Head]:
     heads = {name: absent(name) for name in names}
     for stream, kind, version, position, digest, is_open in rows:
-        heads[stream] = stream, kind, version, position, bytearray(digest), int(is_open)
+        if version is not None:
+            open_ = int(is_open)
+            heads[stream] = stream, kind, version, position, bytearray(digest), open_
     return heads
 
 
@@ -231,12 +250,37 @@ def _in_use(rows: Iterable[Any], now_us: int) -> dict[KeyName, str]:
     }
 
 
-def columns(values: list[Any], width: int) -> list[list[Any]]:
-    """Turn flat rows into columns; psycopg takes bytes and not bytearrays in arrays."""
-    return [
-        [bytes(v) if isinstance(v, bytearray) else v for v in values[column::width]]
-        for column in range(width)
-    ]
+def columns(values: list[Any], kinds: Kinds) -> list[Array]:
+    """Turn flat rows into columns."""
+    width = len(kinds)
+    return [kind.of(values[at::width]) for at, kind in enumerate(kinds)]
+
+
+def _refuse_foreign(appends: Sequence[Pending], owners: dict[str, str]) -> None:
+    """Refuse appends to what other nodes have claimed."""
+    for pending in appends:
+        for append in pending.streams:
+            for name in above(append.stream):
+                if name in owners:
+                    pending.refused = NotOwnerError(append.stream, owners[name])
+                    pending.datas = []
+
+
+def _heads(names: Iterable[str], rows: Iterable[Any]) -> dict[str, Head]:
+    heads = {name: absent(name) for name in names}
+    for stream, kind, version, position, digest, is_open in rows:
+        if version is not None:
+            open_ = int(is_open)
+            heads[stream] = stream, kind, version, position, bytearray(digest), open_
+    return heads
+
+
+def _in_use(rows: Iterable[Any], now_us: int) -> dict[KeyName, str]:
+    return {
+        (scope, key): stream
+        for scope, key, stream, expires in rows
+        if expires is None or expires > now_us
+    }
 
 
 def _is_refused(error: psycopg.Error) -> bool:

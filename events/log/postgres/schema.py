@@ -66,7 +66,7 @@ TABLES = (
         position bigint NOT NULL,
         digest bytea NOT NULL,
         open boolean NOT NULL
-    )""",
+    ) WITH (fillfactor = 80)""",
     "CREATE INDEX streams_open ON streams(stream) WHERE open",
     """CREATE TABLE snapshots(
         stream text COLLATE "C" NOT NULL,
