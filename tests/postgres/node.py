@@ -123,12 +123,12 @@ class Pausing:
         self.next = False
         self._columns = committer.columns
 
-    def __call__(self, values: list[Any], width: int) -> Any:
+    def __call__(self, values: list[Any], kinds: Any) -> Any:
         if self.next:
             self.next = False
             say(pausing=True)
             os.kill(os.getpid(), signal.SIGSTOP)
-        return self._columns(values, width)
+        return self._columns(values, kinds)
 
 
 class Node:
@@ -177,7 +177,7 @@ async def main(server: str, schema: str, node: str, lease_s: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     pausing = Pausing()
-    committer.columns = pausing
+    setattr(committer, "columns", pausing)  # noqa: B010 - it is of another type
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin

@@ -50,7 +50,7 @@ JOIN unnest(%s::text[], %s::text[]) AS wanted(scope, key) USING (scope, key)
 _LEAVE = """
 UPDATE meta SET next_position = %s, committed = %s RETURNING pg_notify(%s, %s)
 """
-_WRITE = """
+_WRITE = f"""
 WITH written AS (
     INSERT INTO events(state, position, stream, version, tag, prev, digest)
     SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
@@ -62,8 +62,8 @@ WITH written AS (
     ON CONFLICT (stream) DO UPDATE SET version = excluded.version,
         position = excluded.position, digest = excluded.digest, open = excluded.open
 )
-"""
-_WRITE += _LEAVE
+{_LEAVE}
+"""  # noqa: S608 - a constant
 _UPSERT_KEYS = """
 INSERT INTO keys SELECT * FROM unnest(%s, %s, %s, %s, %s)
 ON CONFLICT (scope, key) DO UPDATE SET stream = excluded.stream,
@@ -221,33 +221,6 @@ def above(stream: str) -> Iterable[str]:
     while end >= 0:
         yield stream[: end + 1]
         end = stream.find("/", end + 1)
-
-
-def _refuse_foreign(appends: Sequence[Pending], owners: dict[str, str]) -> None:
-    """Refuse appends to what other nodes have claimed."""
-    for pending in appends:
-        for append in pending.streams:
-            for name in above(append.stream):
-                if name in owners:
-                    pending.refused = NotOwnerError(append.stream, owners[name])
-                    pending.datas = []
-
-
-def _heads(names: Iterable[str], rows: Iterable[Any]) -> dict[str, Head]:
-    heads = {name: absent(name) for name in names}
-    for stream, kind, version, position, digest, is_open in rows:
-        if version is not None:
-            open_ = int(is_open)
-            heads[stream] = stream, kind, version, position, bytearray(digest), open_
-    return heads
-
-
-def _in_use(rows: Iterable[Any], now_us: int) -> dict[KeyName, str]:
-    return {
-        (scope, key): stream
-        for scope, key, stream, expires in rows
-        if expires is None or expires > now_us
-    }
 
 
 def columns(values: list[Any], kinds: Kinds) -> list[Array]:
