@@ -4,9 +4,13 @@ from pathlib import Path
 
 from ..events import vocabulary
 from ..events.log import LogNotFoundError
+from ..events.log.encryption import Keyring
 from ..events.log.reader import LogReader
 from ..events.log.schema import FILE_NAME
 from .errors import UsageError
+
+KEYS = "keys.jsonl"
+"""The keys by which payloads are encrypted, if they are."""
 
 LOGS = "dramaturg.log"
 """The lines that the process writes about itself."""
@@ -15,6 +19,21 @@ LOGS = "dramaturg.log"
 def log_path(data: Path) -> Path:
     """Return where the log of a data folder is."""
     return data / FILE_NAME
+
+
+def keys_path(data: Path) -> Path:
+    """Return where the keys of a data folder or log file are; the file may be a link."""
+    path = data if data.is_file() else log_path(data)
+    return path.with_name(KEYS)
+
+
+def found_keys(data: Path) -> Keyring | None:
+    """Return the keys of a data folder, if it has any.
+
+    Raises `EncryptionMissingError`.
+    """
+    path = keys_path(data)
+    return Keyring(path) if path.exists() else None
 
 
 def projections_path(data: Path) -> Path:
@@ -49,4 +68,4 @@ def found_log(data: Path) -> Path:
 
 def open_log(data: Path) -> LogReader:
     """Open the log of a data folder, or a log file itself, for reading only."""
-    return LogReader(found_log(data), vocabulary())
+    return LogReader(found_log(data), vocabulary(), found_keys(data))

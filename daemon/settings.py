@@ -26,6 +26,8 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """It is sealed after so many events,"""
     seal_within_s: float = SEALS.within_s
     """and so many seconds after any event."""
+    encrypted: bool = False
+    """Payloads that have an owner are encrypted; once they are, they always are."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with a `ValueError`."""

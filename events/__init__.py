@@ -1,7 +1,7 @@
 """What happened: the vocabulary of events, and the log that keeps them."""
 
 from .errors import DramaturgError
-from .event import Event, UnknownEvent
+from .event import Erased, Event, UnknownEvent
 from .fold import Fold
 from .registry import DataError, Registry, TagTakenError
 from .vocabulary import vocabulary
@@ -9,6 +9,7 @@ from .vocabulary import vocabulary
 __all__ = [
     "DataError",
     "DramaturgError",
+    "Erased",
     "Event",
     "Fold",
     "Registry",

@@ -63,3 +63,15 @@ class UnknownEvent(msgspec.Struct, frozen=True, gc=False):
     version: int
     data: bytes
     """The stored JSON document, byte for byte."""
+
+
+class Erased(UnknownEvent, frozen=True, gc=False):
+    """An event whose data was erased on purpose: its owner's key was destroyed.
+
+    What it was is still known, by its tag; `data` is the ciphertext that is left.
+    Readers pass it over as they do an event that nobody registered, and so does an
+    actor that finds one in its own stream, unless its fold says what it comes to.
+    """
+
+    key: str
+    """The name of the key that was destroyed."""

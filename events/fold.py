@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from .event import Event
+from .event import Erased, Event
 
 S = TypeVar("S")
 
@@ -26,3 +26,11 @@ class Fold(msgspec.Struct, Generic[S], frozen=True):
     """The state of a stream, given its name, before its first event."""
     evolve: Callable[[S, Event], S]
     version: int = 1
+    erased: Callable[[S, Erased], S] | None = None
+    """What an event comes to whose data was erased; None: the state stays as it is."""
+
+    def step(self, state: S, event: Event | Erased) -> S:
+        """Return the state after an event, also after one that was erased."""
+        if not isinstance(event, Erased):
+            return self.evolve(state, event)
+        return state if self.erased is None else self.erased(state, event)

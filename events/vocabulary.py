@@ -3,6 +3,7 @@
 from . import actors, breaker, dead_letters, pipelines, transactions
 from .log import seal
 from .log.archive import event as archive
+from .log.encryption import event as erasures
 from .registry import Registry
 
 
@@ -12,5 +13,14 @@ def vocabulary() -> Registry:
     >>> "breaker.opened" in vocabulary()
     True
     """
-    modules = (actors, archive, breaker, dead_letters, pipelines, seal, transactions)
+    modules = (
+        actors,
+        archive,
+        breaker,
+        dead_letters,
+        erasures,
+        pipelines,
+        seal,
+        transactions,
+    )
     return Registry(event for module in modules for event in module.EVENTS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ..events import Event, Fold
+from ..events import Erased, Event, Fold
 from ..events.log import Reader, Recorded, StreamHead
 from .errors import BeyondEndError, StreamNotBegunError, UnknownStreamError
 from .folds import Folds, kind_of
@@ -25,6 +25,8 @@ class StreamState(msgspec.Struct, frozen=True):
     state: Any
     unknown: int = 0
     """How many events nobody registered were passed over."""
+    erased: int = 0
+    """How many events had their data erased on purpose."""
 
 
 class Timeline:
@@ -147,7 +149,8 @@ class _Folding:
     """A stream on its way to a state."""
 
     __slots__ = (
-        "_evolve",
+        "_fold",
+        "erased",
         "open",
         "position",
         "seen",
@@ -165,7 +168,8 @@ class _Folding:
         self.state = fold.initial(stream)
         self.unknown = 0
         self.seen = 0
-        self._evolve = fold.evolve
+        self.erased = 0
+        self._fold = fold
 
     def start(self, version: int, position: int, state: object) -> None:
         self.version = version
@@ -175,7 +179,10 @@ class _Folding:
     def apply(self, recorded: Recorded) -> None:
         event = recorded.event
         if isinstance(event, Event):
-            self.state = self._evolve(self.state, event)
+            self.state = self._fold.evolve(self.state, event)
+        elif isinstance(event, Erased):
+            self.state = self._fold.step(self.state, event)
+            self.erased += 1
         else:
             self.unknown += 1
         self.seen += 1
@@ -191,6 +198,7 @@ class _Folding:
             open=self.open,
             state=self.state,
             unknown=self.unknown,
+            erased=self.erased,
         )
 
 

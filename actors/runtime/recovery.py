@@ -1,12 +1,12 @@
 """Reading a stream back, with the checks an actor needs before it trusts it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import structlog
 
-from ...events import Event, Fold, UnknownEvent
+from ...events import Erased, Event, Fold, UnknownEvent
 from .errors import EvolveError, StreamGapError, UnknownTagError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Recovered(msgspec.Struct, frozen=True):
     """How far a stream goes."""
 
     version: int
-    last: type[Event] | None
+    last: type[Event | Erased] | None
     """The class of its last event, if any was read."""
 
 
@@ -42,10 +42,10 @@ async def recovered(
     state, version = fold.initial(stream), 0
     if snapshots:
         state, version = await _from_snapshot(log, fold, stream, state)
-    last: type[Event] | None = None
+    last: type[Event | Erased] | None = None
     while True:
         page = await log.read_stream(stream, after=version, until=version + PAGE)
-        before, events = version, list[Event]()
+        before, events = version, list[Event | Erased]()
         for recorded in page:
             version += 1
             if recorded.version != version:
@@ -56,7 +56,7 @@ async def recovered(
                     recorded.position,
                 )
             event = recorded.event
-            if isinstance(event, UnknownEvent):
+            if isinstance(event, UnknownEvent) and not isinstance(event, Erased):
                 raise UnknownTagError(
                     stream,
                     recorded.position,
@@ -74,14 +74,17 @@ def folded(
     fold: Fold[S],
     stream: str,
     state: S,
-    events: Sequence[Event],
+    events: Sequence[Event | Erased],
     version: int,
 ) -> S:
     """Return the state after `events` that come after `version`.
 
     Raises `EvolveError` naming the event.
     """
-    evolve, at = fold.evolve, version
+    at = version
+    evolve: Callable[[S, Any], S] = fold.evolve
+    if any(isinstance(event, Erased) for event in events):
+        evolve = fold.step
     try:
         for event in events:
             at += 1

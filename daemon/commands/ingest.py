@@ -24,11 +24,19 @@ from ...applications.documents.job import Summary
 from ...applications.documents.settings import PIPELINE, DocumentSettings
 from ...events import DramaturgError, vocabulary
 from ...events.log import EventLog, Recorded, subscribe_pages
+from ...events.log.encryption import Keyring
 from ...events.log.sqlite import SqliteLog
 from ...events.pipelines import Cancelled, GaveUp, ItemDone
 from ...projections import OVERVIEW, Checkpoints, CheckpointsError, Overview, Runner
 from ..errors import UsageError
-from ..layout import LOGS, log_path, made, projections_path
+from ..layout import (
+    LOGS,
+    found_keys,
+    keys_path,
+    log_path,
+    made,
+    projections_path,
+)
 from ..logs import logging_to
 from ..options import Json
 from ..output import Output
@@ -125,6 +133,7 @@ class _Ingestion:
         output: Output,
     ) -> None:
         self._seals = log.seals
+        self._encrypted = log.encrypted
         self._data = data
         self._settings = settings
         self._kill_after = kill_after
@@ -137,7 +146,12 @@ class _Ingestion:
         corpus = await run_sync(_corpus, paths)
         self._output.line(f"{len(corpus.sources)} documents, into {self._data}")
         path = log_path(self._data)
-        async with SqliteLog(path, vocabulary(), seals=self._seals) as log:
+        keys = await run_sync(found_keys, self._data)
+        if self._encrypted and keys is None:
+            keys = await run_sync(Keyring, keys_path(self._data))
+        async with SqliteLog(
+            path, vocabulary(), seals=self._seals, keyring=keys
+        ) as log:
             summary = await self._ingest(corpus, log)
         self._say(summary)
         return 1 if summary.failed or summary.stuck else 0

@@ -19,7 +19,7 @@ from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
 from ...projections import standard_folds
 from ..errors import UsageError
-from ..layout import found_log, open_log
+from ..layout import found_keys, found_log, open_log
 from ..options import Data, Json
 from ..output import Output
 
@@ -30,6 +30,7 @@ for _name, _where in (
     ("import", "log_files:import_"),
     ("backup", "log_files:backup"),
     ("archive", "log_archive:archive"),
+    ("erase", "log_erase:erase"),
 ):
     log.command(f"{__package__}.{_where}", name=_name)
 
@@ -134,6 +135,7 @@ def verify(
             vocabulary(),
             folds=standard_folds(),
             anchors=anchors,
+            keyring=found_keys(data),
             progress=progress,
         )
     if as_json:

@@ -12,7 +12,7 @@ from ...events import vocabulary
 from ...events.log.archive.archiving import Archiving, archive_log, would_archive
 from ...events.log.sqlite import SqliteLog
 from ..errors import UsageError
-from ..layout import found_log
+from ..layout import found_keys, found_log
 from ..options import Data, Json
 from ..output import Output
 
@@ -39,9 +39,11 @@ def archive(
     older_than_s = _seconds(older_than)
     path = found_log(data)
 
+    keys = found_keys(data)
+
     async def run() -> Archiving:
         with output.progress("archived") as progress:
-            async with SqliteLog(path, vocabulary()) as log:
+            async with SqliteLog(path, vocabulary(), keyring=keys) as log:
                 return await archive_log(log, older_than_s, progress=progress)
 
     if dry_run:

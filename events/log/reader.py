@@ -10,9 +10,10 @@ import structlog
 from ..registry import Registry
 from .api import Recorded, Snapshot, StreamHead
 from .digest import FIRST, key_digest, snapshot_digest
+from .encryption import Keyring
 from .errors import LogDamagedError
 from .reading import open_file
-from .rows import Row, RowDecoder, is_chained
+from .rows import Row, RowDecoder, committed_us, is_chained
 from .schema import format_of
 from .stored import LAST, StoredEvents
 
@@ -34,12 +35,16 @@ class LogReader:
     Every call reads what is durable at that moment and holds nothing open after it.
 
     Raises `LogNotFoundError`, `LogFormatError` and `LogUnreadableError` when opened,
-    and `LogDamagedError` also later, naming the position.
+    and `LogDamagedError` also later, naming the position. What is encrypted is read
+    by the `keyring`; without it, or when it has not the key, reading an event raises
+    `KeyMissingError`.
     """
 
-    def __init__(self, path: Path, registry: Registry) -> None:
+    def __init__(
+        self, path: Path, registry: Registry, keyring: Keyring | None = None
+    ) -> None:
         self.path = path
-        self._decode = RowDecoder(registry)
+        self._decode = RowDecoder(registry, keyring)
         self._db = open_file(path)
         self.stored = StoredEvents(path, self._db)
         """The rows as they are in the file."""
@@ -138,7 +143,8 @@ class LogReader:
     ) -> Snapshot | None:
         """Return the newest snapshot that was true at position `at` and `at_version`.
 
-        One that does not fit its digest is passed over.
+        One that does not fit its digest is passed over, and so is one whose key was
+        destroyed or is not there.
         """
         wanted = (
             stream,
@@ -158,7 +164,10 @@ class LogReader:
                 return None
             *row, digest = rows[0]
             if digest in {None, snapshot_digest(*row)}:
-                return Snapshot(*row)
+                found = self._decode.snapshot(Snapshot(*row))
+                if found is not None:
+                    return found
+                continue
             _log.error("snapshot.damaged", stream=stream, version=row[1])
         return None
 
@@ -187,8 +196,8 @@ class LogReader:
         low, high = 0, self.position
         while low < high:
             middle = (low + high + 1) // 2
-            found = self.read(middle - 1, limit=1)
-            if found and found[0].header.committed <= time_us:
+            found = self.stored.columns(middle - 1, middle, 1)
+            if found and committed_us(found[0]) <= time_us:
                 low = middle
             else:
                 high = middle - 1

@@ -4,11 +4,20 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
+from ..event import Erased, Event, UnknownEvent
 from ..registry import DataError, Registry
-from .api import Header, Recorded
+from .api import Header, Recorded, Snapshot
 from .digest import chained
 from .document import CLOSING, SEAM, split
+from .encryption import KeyMissingError, Keyring
+from .encryption.ciphertext import (
+    OPENING,
+    ciphertext,
+    place_of_event,
+    place_of_snapshot,
+)
 from .errors import LogDamagedError
 
 COLUMNS = "position, stream, version, tag, CAST(state AS BLOB)"
@@ -44,6 +53,11 @@ def is_chained(previous: bytes, row: Row) -> bool:
     return row.digest == chained(previous, *place, header, data)
 
 
+def committed_us(row: EventRow) -> int:
+    """Return when an event was committed; its data is not looked at."""
+    return _header(split(row[4])[0]).committed
+
+
 _header = msgspec.json.Decoder(Header).decode
 _BRACE = CLOSING[0]
 
@@ -53,12 +67,14 @@ class RowDecoder:
 
     Tags that nobody registered give `UnknownEvent`s. Raises `LogDamagedError` when a
     document cannot be read and `DataError` when its data does not fit its class; both
-    name the position.
+    name the position. What is encrypted is decrypted by the `keyring`; it is `Erased`
+    if its key was destroyed, and a `KeyMissingError` if the key is not there.
     """
 
-    __slots__ = ("_decode", "_decoders")
+    __slots__ = ("_decode", "_decoders", "_keyring")
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, keyring: Keyring | None = None) -> None:
+        self._keyring = keyring
         self._decode = registry.decode
         self._decoders = registry.decoders
 
@@ -78,6 +94,9 @@ class RowDecoder:
                 if header != last:
                     known = _header(header + CLOSING)
                     last = header
+                if known.owner and data.startswith(OPENING):
+                    found.append(self(row))
+                    continue
                 event = decoders[tag, known.v](data[:-1])
             except (KeyError, msgspec.MsgspecError):
                 found.append(self(row))
@@ -90,12 +109,14 @@ class RowDecoder:
 
     def __call__(self, row: EventRow) -> Recorded:
         """Return the event that a row holds."""
-        position, stream, version, tag, document = row
+        position, stream, version, _, document = row
         header = b""
         try:
             header, data = split(document)
             known = _header(header)
-            event = self._decode(tag, known.v, data)
+            event = self._event(row, known, data)
+        except KeyMissingError as error:
+            raise KeyMissingError(f"at position {position}: {error}") from error
         except DataError as error:
             raise DataError(f"at position {position}: {error}") from error
         except (LogDamagedError, msgspec.MsgspecError) as error:
@@ -104,3 +125,38 @@ class RowDecoder:
                 f"read: {error}; verify the log and restore it from a backup",
             ) from error
         return Recorded(position, stream, version, event, known)
+
+    def _event(
+        self, row: EventRow, header: Header, data: bytes
+    ) -> Event | UnknownEvent:
+        _, stream, version, tag, _ = row
+        stored = ciphertext(data) if header.owner else None
+        if stored is None:
+            return self._decode(tag, header.v, data)
+        if self._keyring is None:
+            raise KeyMissingError(
+                f"it is encrypted with the key {stored.key}, and no key file was "
+                "named: read the log with the one that belongs to it",
+            )
+        plain = self._keyring.decrypt(stored, place_of_event(stream, version, tag))
+        if plain is None:
+            return Erased(tag, header.v, data, stored.key)
+        return self._decode(tag, header.v, plain)
+
+    def snapshot(self, snapshot: Snapshot) -> Snapshot | None:
+        """Return a snapshot that can be read; None if its key is not there any more.
+
+        Nothing is lost with it: a snapshot only spares the reading of events. Raises
+        `LogDamagedError` when its ciphertext is of something else.
+        """
+        stored = ciphertext(snapshot.state)
+        if stored is None:
+            return snapshot
+        place = place_of_snapshot(
+            snapshot.stream, snapshot.version, snapshot.fold_version
+        )
+        try:
+            state = self._keyring and self._keyring.decrypt(stored, place)
+        except KeyMissingError:
+            return None
+        return replace(snapshot, state=state) if state else None

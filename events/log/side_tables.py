@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 
 from ..errors import DramaturgError
-from ..event import Event
+from ..event import Erased, Event
 from ..fold import Fold
 from ..registry import Registry
+from .api import Snapshot
 from .archive import folder_of
 from .archive.event import STREAM, Archived
 from .archive.segment import file_digest
 from .digest import key_digest, snapshot_digest
 from .document import split
+from .encryption import Keyring
 from .errors import LogDamagedError
 from .integrity import Damage
 from .rows import Row, RowDecoder
@@ -60,7 +62,7 @@ class SideTables:
     """Checks the tables of a log besides the one of its events.
 
     `registry` tells which events close their stream, `folds`, by kind, what snapshots
-    should be.
+    should be; what is encrypted is folded only with a `keyring`.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class SideTables:
         registry: Registry | None,
         folds: Mapping[str, Fold[Any]],
         log_format: int,
+        keyring: Keyring | None = None,
     ) -> None:
+        self._keyring = keyring
         self._stored = stored
         self._registry = registry
         self._folds = folds
@@ -114,7 +118,8 @@ class SideTables:
 
     def snapshots(self, damaged: Collection[str]) -> Iterator[Damage]:
         """Yield what is wrong with snapshots, but of `damaged` streams not by folding."""
-        refold = _Refold(self._stored, self._registry or Registry([]), self._folds)
+        decode = RowDecoder(self._registry or Registry([]), self._keyring)
+        refold = _Refold(self._stored, decode, self._folds)
         query = _SNAPSHOTS if self._format > 1 else _SNAPSHOTS.replace("digest", "NULL")
         after: tuple[Any, ...] = ("", 0, 0)
         while page := self._stored.query(query, (*after, PAGE)):
@@ -205,10 +210,10 @@ class _Refold:
     """Folds streams again, from one snapshot to the next."""
 
     def __init__(
-        self, stored: StoredEvents, registry: Registry, folds: Mapping[str, Fold[Any]]
+        self, stored: StoredEvents, decode: RowDecoder, folds: Mapping[str, Fold[Any]]
     ) -> None:
         self._stored = stored
-        self._decode = RowDecoder(registry)
+        self._decode = decode
         self._folds = folds
         self._at: tuple[str, int, Any] = ("", 0, None)
 
@@ -223,13 +228,17 @@ class _Refold:
         with suppress(DramaturgError):
             for row in self._stored.stream(stream, after, version, LAST):
                 event = self._decode(row[:5]).event
-                if not isinstance(event, Event):
+                if not isinstance(event, Event | Erased):
                     return False
                 if row.version > after:
-                    folded = fold.evolve(folded, event)
+                    folded = fold.step(folded, event)
             self._at = stream, version, folded
+            kept = Snapshot(stream, version, 0, fold_version, state)
+            snapshot = self._decode.snapshot(kept)
+            if snapshot is None:
+                return False  # its key is not there
             try:
-                found: object = msgspec.json.decode(state, type=fold.state)
+                found: object = msgspec.json.decode(snapshot.state, type=fold.state)
             except msgspec.MsgspecError:
                 return True
             return msgspec.json.encode(found) != msgspec.json.encode(folded)

@@ -12,6 +12,8 @@ from ..registry import Registry
 from .api import Context
 from .archive.removal import Removal
 from .committer import SqliteCommitter
+from .encryption import Keyring
+from .encryption.engine import EncryptingEngine
 from .lock import WriterLock
 from .opening import open_for_writing, opening_error
 from .reader import LogReader
@@ -27,6 +29,8 @@ class SqliteLog(WrittenLog[LogReader]):
     worker threads. When the disk fails, the log is not `available` until the file
     could be opened and written again, which is tried by itself after pauses from the
     first to the second of `retry_s`. It seals itself as `seals` says; None: never.
+    With a `keyring`, events whose context names an owner, and all snapshots, are
+    encrypted; a log that was begun with one is to be opened with it ever after.
 
     Entering raises `LogLockedError`, `LogFormatError`, `LogDamagedError`, or
     `LogUnavailableError` when the disk does not let the file be opened.
@@ -42,14 +46,15 @@ class SqliteLog(WrittenLog[LogReader]):
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         retry_s: tuple[float, float] = RETRY_S,
         seals: SealPolicy | None = SEALS,
+        keyring: Keyring | None = None,
         connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
         self._file = SqliteEngine(self.path, node, now_us, connection)
         super().__init__(
             registry,
-            engine=self._file,
-            reader=lambda registry: LogReader(self.path, registry),
+            engine=EncryptingEngine(self._file, keyring) if keyring else self._file,
+            reader=lambda registry: LogReader(self.path, registry, keyring),
             node=node,
             unwritten_max=unwritten_max,
             now_us=now_us,

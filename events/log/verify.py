@@ -10,6 +10,7 @@ import msgspec
 
 from ..fold import Fold
 from ..registry import Registry
+from .encryption import Keyring
 from .errors import LogDamagedError
 from .integrity import Damage, EventCheck
 from .reading import open_file
@@ -52,12 +53,13 @@ class Report(msgspec.Struct, frozen=True):
         return self.damages[0] if self.damages else None
 
 
-def verify(
+def verify(  # noqa: PLR0913 - options by name, each with its default
     path: Path,
     registry: Registry | None = None,
     *,
     folds: Iterable[Fold[Any]] = (),
     anchors: Iterable[Sealed | str] = (),
+    keyring: Keyring | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Check every byte of a log that means something, also while it is written.
@@ -65,12 +67,13 @@ def verify(
     `registry` tells which events close their stream; by `folds` snapshots are compared
     with their events. `anchors` are seals that were kept elsewhere, or their roots
     alone: only they show that the end of a log was removed, or all of it rewritten, by
-    somebody who could write the whole file. `progress` is called with the position
+    somebody who could write the whole file. What is encrypted is verified as it is
+    stored, without a key; with the `keyring`, snapshots are compared as well. `progress` is called with the position
     reached and the last one. Damage is reported and not raised.
 
     Raises `LogNotFoundError`, `LogFormatError` and `LogUnreadableError`.
     """
-    verification = _Verification(path, progress)
+    verification = _Verification(path, progress, keyring)
     try:
         with closing(open_file(path)) as db:
             verification.run(db, registry, folds, anchors)
@@ -86,7 +89,9 @@ class _Verification:
         self,
         path: Path,
         progress: Callable[[int, int], None] | None,
+        keyring: Keyring | None,
     ) -> None:
+        self._keyring = keyring
         self.events = EventCheck()
         self._path = path
         self._progress = progress
@@ -130,7 +135,8 @@ class _Verification:
         stored = StoredEvents(self._path, db)
         seals = SealCheck(stored)
         by_kind = {fold.kind: fold for fold in folds}
-        tables = SideTables(stored, registry, by_kind, format_of(db))
+        log_format = format_of(db)
+        tables = SideTables(stored, registry, by_kind, log_format, self._keyring)
         self.note(self._file(stored))
         self._all_events(stored, seals)
         self.note(tables.heads())

@@ -21,6 +21,7 @@ from .api import (
 )
 from .archive.event import EVENTS as ARCHIVES
 from .encoding import EventEncoder
+from .encryption.event import EVENTS as ERASURES
 from .engine import Engine, EngineReader
 from .errors import LogError, LogUnavailableError
 from .gathering import Gathering
@@ -78,7 +79,7 @@ class WrittenLog(Telling, Generic[R]):
         self._engine = engine
         self._now_us = now_us
         self._retry_s = retry_s
-        registry = registry.merged(Registry((*SEALS, *ARCHIVES)))
+        registry = registry.merged(Registry((*SEALS, *ARCHIVES, *ERASURES)))
         self._encoder = EventEncoder(registry)
         self._readers = ReaderPool(lambda: reader(registry))
         self._unwritten = 0
