@@ -37,14 +37,17 @@ class EntityRef(Ref):
     While its supervisor goes down, or the system is over, messages are dead.
     """
 
-    __slots__ = ("_id", "_kind", "path")
-
-    path: str
+    __slots__ = ("_id", "_kind", "_path")
 
     def __init__(self, kind: "EntityKind", entity_id: str) -> None:
-        self.path = f"{kind.path}/{quote(entity_id, safe='')}"
+        self._path = f"{kind.path}/{quote(entity_id, safe='')}"
         self._kind = kind
         self._id = entity_id
+
+    @property
+    def path(self) -> str:
+        """Where its actor stands in the tree when it is there."""
+        return self._path
 
     @property
     def stopped(self) -> bool:

@@ -96,7 +96,8 @@ def retry(attempts_max: int) -> RetryPolicy:
 
 def armed_timers(system: ActorSystem) -> list[Timer]:
     """Return what actors of a system wait for."""
-    every = [cell.timers for cell in system.cells() if cell.timers is not None]
+    extras = [cell.extras for cell in system.cells()]
+    every = [each.timers for each in extras if each.timers is not None]
     timers = [timer for each in every for timer in each._timers.values()]  # pyright: ignore[reportPrivateUsage]
     return [timer for timer in timers if isinstance(timer, Timer)]
 

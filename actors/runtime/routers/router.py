@@ -22,16 +22,19 @@ class Router(Ref):
     one that has stopped for good gets none, unless all have.
     """
 
-    __slots__ = ("path", "routees")
-
-    path: str
+    __slots__ = ("_path", "routees")
 
     def __init__(self, path: str, routees: Sequence[Ref]) -> None:
         if not routees:
             message = f"router {path} has no routees: spawn at least one"
             raise ValueError(message)
-        self.path = path
+        self._path = path
         self.routees = tuple(routees)
+
+    @property
+    def path(self) -> str:
+        """What it is called; there is no actor of this name."""
+        return self._path
 
     @property
     def stopped(self) -> bool:
