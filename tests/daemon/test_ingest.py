@@ -244,9 +244,10 @@ def test_interrupted_it_stops_in_order_and_says_how_to_go_on(
 ) -> None:
     for number in range(60):
         (docs / f"more-{number}.txt").write_text(f"Note {number}.\n" * 50)
-    words = ("ingest", str(docs), "--data", str(tmp_path / "var"), "--json")
+    # A graph that fails now and then keeps it busy for long enough to be interrupted.
+    words = ("ingest", docs, "--data", tmp_path / "var", "--json", "--chaos", "0.5")
     with subprocess.Popen(
-        [sys.executable, "-m", "dramaturg.daemon", *words],
+        [sys.executable, "-m", "dramaturg.daemon", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
