@@ -8,6 +8,7 @@ from .breaker import BreakerModel
 from .items import ItemModel, StageRule
 from .letters import LetterModel
 from .promise import Row, holds
+from .redrives import RedriveModel
 from .transactions import TransactionModel
 
 
@@ -21,6 +22,7 @@ class Book:
         self.letters: dict[str, LetterModel] = {}
         self.transactions: dict[str, TransactionModel] = {}
         self.breakers: dict[str, BreakerModel] = {}
+        self.redrives = RedriveModel()
         self.failed: dict[int, int] = {}
         """Failures of calls that began in each generation of the breaker."""
         self.versions: dict[str, int] = {}
@@ -35,6 +37,8 @@ class Book:
         """Take what one append has made durable: all of it is true at once."""
         for row in rows:
             self._take(row)
+        for row in rows:
+            self.redrives.check(row)
         for stream in dict.fromkeys(row.stream for row in rows):
             self._check(stream)
 
@@ -46,6 +50,7 @@ class Book:
         holds(row.committed >= self.committed, 7, f"{row}: time went back")
         self.versions[row.stream], self.committed = version, row.committed
         self.chain.update(digest_of(row))
+        self.redrives.take(row)
         kind = row.stream.partition("/")[0]
         model = self.model(row.stream)
         if model is None:

@@ -36,6 +36,7 @@ from dramaturg.events.log import (
 from dramaturg.testing.loop import START_US, SeededLoop
 
 from .items import StageRule
+from .post import Post
 from .promise import BrokenPromiseError, holds
 from .scenario import Scenario
 from .sim_log import SimLog
@@ -241,7 +242,9 @@ class Life:
             retry=RetryPolicy(base_s=5.0, cap_s=20.0),
         )
         self.mail = await system.spawn(
-            DeadLetterActor.spec("mail", policy, gate=self._gate)
+            DeadLetterActor.spec(
+                "mail", policy, gate=self._gate, owners=self._post().owner
+            )
         )
         await self._start_transactions()
         self.running = await start_pipeline(
@@ -254,7 +257,9 @@ class Life:
     async def _start_transactions(self) -> None:
         system = self.system
         policy = QueuePolicy(sweep_s=20.0, retry_s=30.0, take_back_s=5.0)
-        self.stuck = await system.spawn(DeadLetterActor.spec("stuck", policy))
+        self.stuck = await system.spawn(
+            DeadLetterActor.spec("stuck", policy, owners=self._post().owner)
+        )
         await system.spawn(ChildSpec(id="transactions", factory=Actor))
         steps = Steps([Act(self.world, self.process)])
         limits = Limits(active_max=5, retry=retry(3))
@@ -263,6 +268,12 @@ class Life:
         )
         ref = await system.spawn(spec, under=system.ref("/transactions"))
         self.coordinator = Coordinator(ref, steps, self.log)
+
+    def _post(self) -> Post:
+        """Lose no answer in calm lives."""
+        odds = 0.0 if self.world.calm else self.scenario.answers_lost
+        chance = Random(self.scenario.seed * 31 + self.process.number)
+        return Post(self.system, chance, odds)
 
     def _gate(self, target: str) -> Gate:
         """Say what the breaker of a target says."""

@@ -19,9 +19,9 @@ from dramaturg.actors.breakers.machine import Machine
 from dramaturg.actors.dead_letters.rooms import Rooms
 from dramaturg.actors.pipelines.actor import PipelineActor
 from dramaturg.actors.pipelines.board import Board
-from dramaturg.actors.pipelines.decisions import ItemDecisions
+from dramaturg.actors.pipelines.decisions import DECISIONS, ItemDecisions
 from dramaturg.actors.pipelines.effects import ItemEffects
-from dramaturg.actors.pipelines.messages import RunAttempt
+from dramaturg.actors.pipelines.messages import Redrive, Reopened, RunAttempt
 from dramaturg.actors.pipelines.plan import Plan
 from dramaturg.actors.pipelines.worker import StageWorker
 from dramaturg.actors.runtime import OwnerDecision
@@ -32,7 +32,9 @@ from dramaturg.actors.transactions.desk import Desk
 from dramaturg.actors.transactions.fence import Fence
 from dramaturg.actors.transactions.moves import undo
 from dramaturg.actors.transactions.works import Works
+from dramaturg.events import Event
 from dramaturg.events.log.memory_store import MemoryStore
+from dramaturg.events.pipelines import Redriven
 
 Function = Callable[..., Any]
 Planting = Callable[[Function], Function]
@@ -77,6 +79,7 @@ FOUND_AT: dict[str, int] = {
     "attempt_made_again_without_being_logged": 39,
     "compensation_in_wrong_order": 3,
     "concurrency_unbounded": 0,
+    "double_redrive": 15,
     "effects_before_durable": 0,
     "given_up_without_parking": 2,
     "idempotency_key_ignored": 1,
@@ -84,9 +87,10 @@ FOUND_AT: dict[str, int] = {
     "lost_outbox": 0,
     "overtaken_work_believed": 13,
     "parked_without_giving_up": 2,
+    "redriven_and_kept_as_a_letter": 2,
     "retry_forgotten_at_restart": 0,
     "skipped_compensation": 6,
-    "steps_undone_in_wrong_order": 3,
+    "steps_undone_in_wrong_order": 7,
     "stuck_without_a_letter": 24,
     "time_out_ignored": 1,
 }
@@ -243,6 +247,31 @@ def lost_attempt_beside_its_compensation(_: Function) -> Function:
             self.crew.workers[stage].tell(asked)
 
     return run
+
+
+@fault(PipelineActor.handlers, Reopened)
+def double_redrive(_: Function) -> Function:
+    """An owner that is asked again redrives again, though it has done so."""
+
+    def reopened(self: PipelineActor, message: Reopened) -> None:
+        asked = message.take_back
+        events = [event for event in message.events if isinstance(event, Event)]
+        before = sum(isinstance(e, Redriven) and e.entry == asked.entry for e in events)
+        again = msgspec.structs.replace(asked, version=asked.version + before)
+        self.ctx.self.tell(Redrive(again, tuple(events)))
+
+    return reopened
+
+
+@fault(DECISIONS, Redrive)
+def redriven_and_kept_as_a_letter(good: Function) -> Function:
+    """The item goes on, and its entry could be redriven once more."""
+
+    def redrive(self: ItemDecisions, *args: Any) -> OwnerDecision:
+        decision: OwnerDecision = good(self, *args)
+        return OwnerDecision(decision.writes[:1])
+
+    return redrive
 
 
 @fault(Rooms, "reserve")

@@ -46,6 +46,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     ttl_s: float
     # what goes wrong
     odds: Odds
+    answers_lost: float
+    """How likely a queue does not hear what an owner answers, or asks twice."""
     slow_reads_s: float
     fails: float
     """How likely a stage or step fails."""
@@ -77,6 +79,7 @@ def scenario(seed: int) -> Scenario:
         usual.get(action, 0) or (chance.randrange(1, 4) if chance.random() < 0.4 else 0)
         for action in ACTIONS
     )
+    forgetful = seed % 4 == 3  # not drawn: what else a seed leads to stays as it was
     rejects = chance.random() < 0.3
     return Scenario(
         seed=seed,
@@ -94,6 +97,7 @@ def scenario(seed: int) -> Scenario:
         entries_max=chance.choice((1, 2, 100)) if rejects else chance.choice((1, 100)),
         ttl_s=chance.choice((20.0, 1e6, 1e6)),
         odds=odds,
+        answers_lost=0.4 if forgetful else 0.0,
         slow_reads_s=maybe(0.3, 0.3),
         fails=maybe(0.5, 0.8),
         hangs=maybe(0.4, 0.5),
