@@ -178,5 +178,9 @@ def _initial(stream: str) -> Entry:
 
 
 FOLD: Fold[Entry] = Fold(
-    kind="dead-letter", state=Entry, initial=_initial, evolve=evolve
+    kind="dead-letter",
+    state=Entry,
+    initial=_initial,
+    evolve=evolve,
+    erased=lambda state, _: _change(state, version=state.version + 1),
 )

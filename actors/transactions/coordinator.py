@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ...events import UnknownEvent
+from ...events import Erased, UnknownEvent
 from ...events.log import EventLog, KeyTakenError, LogUnavailableError, Recorded
 from ..runtime import ActorFailedError, ActorStoppedError, ChildSpec, Ref
 from .actor import CoordinatorActor
@@ -131,8 +131,9 @@ class Coordinator:
         """Return the state of a transaction, open or ended, from the log."""
         state = FOLD.initial(stream)
         for recorded in await self.history(stream):
-            if not isinstance(recorded.event, UnknownEvent):
-                state = FOLD.evolve(state, recorded.event)
+            event = recorded.event
+            if isinstance(event, Erased) or not isinstance(event, UnknownEvent):
+                state = FOLD.step(state, event)
         return state
 
     async def history(self, stream: str) -> list[Recorded]:

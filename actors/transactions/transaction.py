@@ -109,6 +109,10 @@ _change = msgspec.structs.replace
 def evolve(state: Transaction, event: Event) -> Transaction:
     """Fold one event into the state."""
     state = _change(state, version=state.version + 1)
+    if isinstance(event, StepHappening | Retried | StepSkipped) and event.step >= len(
+        state.steps
+    ):
+        return state  # the event that named the steps was erased
     if isinstance(event, StepHappening):
         return with_step(state, event.step, _step(state.steps[event.step], event))
     if isinstance(event, WholeHappening):
@@ -219,5 +223,9 @@ def _initial(stream: str) -> Transaction:
 
 
 FOLD: Fold[Transaction] = Fold(
-    kind="transaction", state=Transaction, initial=_initial, evolve=evolve
+    kind="transaction",
+    state=Transaction,
+    initial=_initial,
+    evolve=evolve,
+    erased=lambda state, _: _change(state, version=state.version + 1),
 )

@@ -19,7 +19,9 @@ from dramaturg.actors.runtime import (
 )
 from dramaturg.events import Event, Registry
 from dramaturg.events.log import EventLog, KeyTakenError, Snapshot
+from dramaturg.events.log.encryption import Keyring
 from dramaturg.events.log.memory import MemoryLog
+from dramaturg.events.log.sqlite import SqliteLog
 
 from .actors import (
     FOLD,
@@ -393,3 +395,29 @@ async def test_plain_reactions_and_resumption_do_nothing() -> None:
 
         assert await bank.ask(Deposit(1)) == 1
         assert bank_of(system).resumed == []
+
+
+@pytest.mark.asyncio
+async def test_an_actor_passes_over_what_was_erased_and_goes_on(tmp_path: Path) -> None:
+    keys = await asyncio.to_thread(Keyring, tmp_path / "keys.jsonl")
+    path = tmp_path / "log.sqlite"
+    async with (
+        SqliteLog(path, REGISTRY, keyring=keys) as log,
+        ActorSystem(log=log) as system,
+    ):
+        bank = await system.spawn(spec("bank", Saving))
+        for number in range(11):  # with a snapshot on the way
+            who = Origin(owner="ann" if number < 6 else "bob")
+            await bank.ask(Deposit(1), origin=who)
+    await asyncio.to_thread(keys.destroy, "ann")
+    await asyncio.to_thread(keys.destroy, "")
+    async with (
+        SqliteLog(path, REGISTRY, keyring=keys) as log,
+        ActorSystem(log=log) as system,
+    ):
+        bank = await system.spawn(spec("bank", Saving))
+        assert await bank.ask(Balance()) == 5
+        assert await bank.ask(Deposit(1)) == 6
+        head = await log.head("account/1")
+        assert head is not None
+        assert head.version == 12
