@@ -7,6 +7,8 @@ import msgspec
 import structlog
 
 from .event_stream import EventStream
+from .messages import Tick
+from .work import Finished
 
 Reason = Literal[
     "stopped",  # its target had stopped, or stopped before it was read
@@ -32,6 +34,22 @@ class DeadMessage(msgspec.Struct, frozen=True, gc=False):
     sender: str | None
     """The path of the actor that sent it, if one did."""
     at_us: int
+
+
+def plain(message: object) -> object:
+    """Return what may be kept of a message.
+
+    What timers and work beside the mailbox put there leads back to the actor, and so
+    to the system that keeps it; the collector does not see through messages, and
+    would never free the system.
+    """
+    match message:
+        case Tick():
+            return message.timer.message
+        case Finished():
+            return Finished(None)
+        case _:
+            return message
 
 
 class DeadMessages:

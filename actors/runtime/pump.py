@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from .dead_messages import DeadMessage, DeadMessages, Reason
+from .dead_messages import DeadMessage, DeadMessages, Reason, plain
 from .inbox import BUSY, SIGNALS
 from .overdue import Overdue
 from .reentry import latch
@@ -138,7 +138,7 @@ class Pump:
         sender = None if self.current is None else self.current.path
         at_us = self.clock.now_us()
         self.dead_messages.add(
-            DeadMessage(reason, message, target.path, sender, at_us),
+            DeadMessage(reason, plain(message), target.path, sender, at_us),
         )
 
     def undeliverable(self, target: Ref, message: object) -> None:
