@@ -432,3 +432,8 @@ def test_only_who_has_keys_loads_what_encrypts() -> None:
     )
 
     assert "cryptography" not in run.stdout
+
+
+def test_a_key_file_that_cannot_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(KeyMissingError, match=r"cannot be read .*directory"):
+        Keyring(tmp_path).names("ann")

@@ -156,6 +156,11 @@ class Keyring:
             lines = read_lines(self.path)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise KeyMissingError(
+                f"{self.path} cannot be read ({error.strerror}): give this process the "
+                "right to read it, or name the key file of the log",
+            ) from error
         self._lines = {line.name: line for line in lines}
         self._live = {line.owner: line.name for line in lines if _is_live(line)}
         self._seen = found.st_ino, found.st_size, found.st_mtime_ns
