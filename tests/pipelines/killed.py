@@ -3,7 +3,8 @@
     python killed.py LOG KILL_AFTER
 
 submits twenty items under keys, kills itself with SIGKILL as attempt number KILL_AFTER
-begins (0: never), and otherwise ends once every item has.
+begins (0: never; poison: with each attempt at the fourth item), and otherwise ends once
+every item has.
 """
 
 import asyncio
@@ -22,18 +23,22 @@ ITEMS = 20
 PATIENT = RetryPolicy(attempts_max=100, base_s=0.0, cap_s=0.0)
 
 
-async def main(path: Path, kill_after: int) -> None:
+POISONED = 3
+
+
+async def main(path: Path, kill_after: int, policy: RetryPolicy) -> None:
     begun = 0
 
     async def work(what: Work) -> str:
         nonlocal begun
         begun += 1
-        if begun == kill_after:
+        poisoned = policy is not PATIENT and what.payload == POISONED
+        if begun == kill_after or poisoned:
             os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(0)
         return what.effect_key
 
-    stages = [Stage(name, work, retry=PATIENT) for name in ("read", "parse", "store")]
+    stages = [Stage(name, work, retry=policy) for name in ("read", "parse", "store")]
     async with (
         SqliteLog(path, vocabulary(), node="test") as log,
         ActorSystem(log=log) as system,
@@ -47,4 +52,7 @@ async def main(path: Path, kill_after: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    poison = sys.argv[2] == "poison"
+    few = RetryPolicy(attempts_max=3, base_s=0.0, cap_s=0.0)
+    kill_after = 0 if poison else int(sys.argv[2])
+    asyncio.run(main(Path(sys.argv[1]), kill_after, few if poison else PATIENT))

@@ -21,7 +21,7 @@ PROGRAM = Path(__file__).with_name("killed.py")
 KILLS = 6
 
 
-def run(log: Path, kill_after: int) -> tuple[int, set[str]]:
+def run(log: Path, kill_after: int | str) -> tuple[int, set[str]]:
     """Return how the process ended and which items were acknowledged."""
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(log), str(kill_after)],
@@ -32,6 +32,17 @@ def run(log: Path, kill_after: int) -> tuple[int, set[str]]:
     )
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode, set(done.stdout.split())
+
+
+def items_in(log: Path) -> dict[str, list[Event]]:
+    streams: dict[str, list[Event]] = defaultdict(list)
+    with LogReader(log, vocabulary()) as reader:
+        for recorded in reader.read():
+            assert isinstance(recorded.event, Event)
+            streams[recorded.stream].append(recorded.event)
+    del streams["pipeline/small"]
+    del streams[seal.STREAM]
+    return streams
 
 
 @pytest.mark.kill
@@ -50,13 +61,7 @@ def test_a_killed_pipeline_finishes_every_acknowledged_item_once(
     acknowledged |= items
     assert code == 0
 
-    streams: dict[str, list[Event]] = defaultdict(list)
-    with LogReader(log, vocabulary()) as reader:
-        for recorded in reader.read():
-            assert isinstance(recorded.event, Event)
-            streams[recorded.stream].append(recorded.event)
-    del streams["pipeline/small"]
-    del streams[seal.STREAM]
+    streams = items_in(log)
 
     assert {stream.rpartition("/")[2] for stream in streams} == acknowledged
     first = [events[0] for events in streams.values()]
@@ -86,3 +91,26 @@ def _attempts_are_exact(events: list[Event]) -> None:
                 assert attempt == number[stage]
             case _:
                 pass
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(180)
+def test_work_that_kills_its_process_has_as_many_attempts_as_any(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "log.db"
+    kills = 0
+    while run(log, "poison")[0]:
+        kills += 1
+
+    places: dict[str, str] = {}
+    for stream, events in items_in(log).items():
+        state = FOLD.initial(stream)
+        for event in events:
+            state = FOLD.evolve(state, event)
+        places[state.key] = state.place
+        _attempts_are_exact(events)
+    assert kills == 3
+    assert places.pop("item-3") == "rolled_back"
+    assert {*places.values()} <= {"done", "rolled_back"}, "beside it, too"
+    assert len(places) == 19
