@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import random
-import time
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -290,23 +290,33 @@ def test_a_disk_that_is_full_for_long_is_waited_out(quick_path: Path) -> None:
 
 
 def test_on_a_slow_disk_many_appends_share_a_sync(quick_path: Path) -> None:
+    begun = 0
+
     async def live(path: Path) -> None:
         async with SqliteLog(path, REGISTRY, seals=None) as log:
             before = len(disk.ops)
             disk.failing = slow
-            await asyncio.gather(
-                *(
-                    log.append([StreamAppend(f"part/{n}", 0, (Started("x"),))], AT)
-                    for n in range(50)
-                ),
-            )
+            async with asyncio.TaskGroup() as group:
+                for n in range(50):
+                    streams = [StreamAppend(f"part/{n}", 0, (Started("x"),))]
+                    group.create_task(append(log, streams))
+                await all_begun.wait()
+                done.set()  # only now the first sync ends
             life.promised = [(len(disk.ops) - before, 50)]
+
+    async def append(log: SqliteLog, streams: list[StreamAppend]) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 50:
+            all_begun.set()
+        await log.append(streams, AT)
 
     def slow(_number: int, kind: str) -> int:
         if kind == "sync":
-            time.sleep(0.005)
+            done.wait(20)
         return 0
 
+    all_begun, done = asyncio.Event(), threading.Event()
     with faulty_disk() as disk:
         life = Life(disk)
         asyncio.run(live(quick_path / NAME))
