@@ -13,6 +13,7 @@ from .api import Appended, Snapshot
 from .archive.removal import Removal
 from .digest import snapshot_digest
 from .encoding import is_name
+from .engine import SNAPSHOTS_KEPT
 from .errors import LogUnavailableError, OutcomeUnknownError
 from .group import Group, Head, KeyName, absent
 from .outcomes import Outcome
@@ -37,9 +38,6 @@ _GROUP_BYTES = 16 << 10
 
 HEADS_MAX = 32_768
 """So many streams' heads are remembered between groups, those used last."""
-
-SNAPSHOTS_KEPT = 4
-"""So many are kept of each stream, the newest; older ones go."""
 
 _EXPIRED_EVERY = 64
 """Every so many groups some expired keys are deleted."""

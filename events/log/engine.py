@@ -7,6 +7,9 @@ from .api import Reader, Snapshot
 from .outcomes import Outcome
 from .pending import Pending
 
+SNAPSHOTS_KEPT = 4
+"""So many are kept of each stream, the newest; older ones go."""
+
 
 class Committer(Protocol):
     """Commits groups of appends, from one opening of the store to its first failure."""

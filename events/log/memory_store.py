@@ -15,11 +15,9 @@ from .api import (
 )
 from .document import encode_header
 from .encoding import is_name
+from .engine import SNAPSHOTS_KEPT
 from .errors import EncodingError, KeyTakenError, VersionConflictError
 from .pending import Pending
-
-SNAPSHOTS_KEPT = 4
-"""So many are kept of each stream, the newest; older ones go."""
 
 
 class MemoryRow(msgspec.Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from .digest import FIRST, key_digest, snapshot_digest
 from .encryption import Keyring
 from .errors import LogDamagedError
 from .reading import open_file
-from .rows import Row, RowDecoder, committed_us, is_chained
+from .rows import Row, RowDecoder, committed_us, is_chained, last_committed_by
 from .schema import format_of
 from .stored import LAST, StoredEvents
 
@@ -189,19 +189,12 @@ class LogReader:
         return str(stream)
 
     def position_at(self, time_us: int) -> int:
-        """Return the last position committed at or before a wall time; 0: none.
+        """Return the last position committed at or before a wall time; 0: none."""
+        return last_committed_by(time_us, self.position, self._committed_at)
 
-        Commit times never go back, so a binary search finds it in a few reads.
-        """
-        low, high = 0, self.position
-        while low < high:
-            middle = (low + high + 1) // 2
-            found = self.stored.columns(middle - 1, middle, 1)
-            if found and committed_us(found[0]) <= time_us:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+    def _committed_at(self, position: int) -> int | None:
+        found = self.stored.columns(position - 1, position, 1)
+        return committed_us(found[0]) if found else None
 
     def _check_stream(self, stream: str, after: int, rows: Sequence[Row]) -> None:
         for expected, row in enumerate(rows, after + 1):

@@ -1,6 +1,6 @@
 """Rows of a log file, and how they become recorded events."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -160,3 +160,22 @@ class RowDecoder:
         except KeyMissingError:
             return None
         return replace(snapshot, state=state) if state else None
+
+
+def last_committed_by(
+    time_us: int, end: int, committed_at: Callable[[int], int | None]
+) -> int:
+    """Return the last position up to `end` committed at or before a time; 0: none.
+
+    Commit times never go back, so a binary search finds it in a few reads;
+    `committed_at` gives that of a position, None where there is no event.
+    """
+    low, high = 0, end
+    while low < high:
+        middle = (low + high + 1) // 2
+        committed = committed_at(middle)
+        if committed is not None and committed <= time_us:
+            low = middle
+        else:
+            high = middle - 1
+    return low

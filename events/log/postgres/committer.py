@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 from ..api import Snapshot
 from ..digest import snapshot_digest
 from ..encoding import is_name
+from ..engine import SNAPSHOTS_KEPT
 from ..errors import LogUnavailableError, OutcomeUnknownError
 from ..group import Group, Head, KeyName, absent
 from ..outcomes import Outcome
@@ -23,9 +24,6 @@ _EVENTS: Kinds = (Texts, Integers, Texts, Integers, Texts, Integers, Blobs)
 _HEADS: Kinds = (Texts, Texts, Integers, Integers, Blobs, Integers)
 _KEY_ROWS: Kinds = (Texts, Texts, Texts, Integers, Blobs)
 _SNAPSHOTS: Kinds = (Texts, Integers, Integers, Integers, Blobs, Blobs)
-
-SNAPSHOTS_KEPT = 4
-"""So many are kept of each stream, the newest; older ones go."""
 
 EXPIRED_EVERY = 64
 """Every so many groups expired keys are deleted."""

@@ -9,7 +9,7 @@ from ...registry import Registry
 from ..api import Recorded, Snapshot, StreamHead
 from ..digest import FIRST, snapshot_digest
 from ..errors import LogDamagedError, LogUnreadableError
-from ..rows import Row, RowDecoder, is_chained
+from ..rows import Row, RowDecoder, is_chained, last_committed_by
 from .schema import Connection, check, connect
 
 T = TypeVar("T")
@@ -185,15 +185,11 @@ class PostgresReader:
 
     def position_at(self, time_us: int) -> int:
         """Return the last position committed at or before a wall time; 0: none."""
-        low, high = 0, self.position
-        while low < high:
-            middle = (low + high + 1) // 2
-            found = self.read(middle - 1, limit=1)
-            if found and found[0].header.committed <= time_us:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        return last_committed_by(time_us, self.position, self._committed_at)
+
+    def _committed_at(self, position: int) -> int | None:
+        found = self.read(position - 1, position, limit=1)
+        return found[0].header.committed if found else None
 
 
 def _row(row: Any) -> Row:
