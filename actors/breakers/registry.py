@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 
-from ...events import DramaturgError
+from ..not_open import NotOpenError
 from ..runtime import ActorSystem, Backoff, ChildSpec, Ref, StartChild, SupervisorSpec
 from .actor import BreakerActor
 from .breaker import Breaker
@@ -18,17 +18,10 @@ from .times import SYSTEM_CLOCKS, Clocks
 SUPERVISOR = "breakers"
 
 
-class NoSuchBreakerError(DramaturgError, KeyError):
+class NoSuchBreakerError(NotOpenError):
     """There is no breaker of this name."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(name)
-        self._known = known
-
-    def __str__(self) -> str:
-        """Name those that there are."""
-        known = ", ".join(self._known) or "none"
-        return f"there is no breaker {self.args[0]!r}; open it first (open: {known})"
+    kind = "breaker"
 
 
 class Breakers(Mapping[str, Breaker]):

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from ...events import DramaturgError
 from ..breakers import Breakers, Outcomes
 from ..limits import RateLimit
+from ..not_open import NotOpenError
 from ..retries import Classifier, RetryBudget, Retrying
 from ..runtime import ActorSystem
 from ..runtime.clock import sleep
@@ -14,17 +14,10 @@ from .config import GuardConfig
 from .guard import Guard
 
 
-class NoSuchGuardError(DramaturgError, KeyError):
+class NoSuchGuardError(NotOpenError):
     """There is no guard of this name."""
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(name)
-        self._known = known
-
-    def __str__(self) -> str:
-        """Name those that there are."""
-        known = ", ".join(self._known) or "none"
-        return f"there is no guard {self.args[0]!r}; open it first (open: {known})"
+    kind = "guard"
 
 
 class Guards(Mapping[str, Guard]):
