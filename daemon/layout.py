@@ -8,6 +8,7 @@ from ..events.log.encryption import Keyring
 from ..events.log.reader import LogReader
 from ..events.log.schema import FILE_NAME
 from .errors import UsageError
+from .output import Output
 
 KEYS = "keys.jsonl"
 """The keys by which payloads are encrypted, if they are."""
@@ -67,5 +68,18 @@ def found_log(data: Path) -> Path:
 
 
 def open_log(data: Path) -> LogReader:
-    """Open the log of a data folder, or a log file itself, for reading only."""
-    return LogReader(found_log(data), vocabulary(), found_keys(data))
+    """Open the log of a data folder, or a log file itself, for reading only.
+
+    What is encrypted by keys that are not there is shown to be, and passed over.
+    """
+    return LogReader(found_log(data), vocabulary(), found_keys(data), withhold=True)
+
+
+def tell_withheld(reader: LogReader, output: Output) -> None:
+    """Say what of a log could not be read for want of its keys, if anything."""
+    if reader.withheld:
+        output.error(
+            f"{reader.withheld} of the events that were read are sealed away: their "
+            f"keys are not in {keys_path(reader.path)}, put the key file of the log or "
+            "a link to it there",
+        )

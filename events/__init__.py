@@ -1,7 +1,7 @@
 """What happened: the vocabulary of events, and the log that keeps them."""
 
 from .errors import DramaturgError
-from .event import Erased, Event, UnknownEvent
+from .event import Erased, Event, UnknownEvent, Withheld
 from .fold import Fold
 from .registry import DataError, Registry, TagTakenError
 from .vocabulary import vocabulary
@@ -15,5 +15,6 @@ __all__ = [
     "Registry",
     "TagTakenError",
     "UnknownEvent",
+    "Withheld",
     "vocabulary",
 ]

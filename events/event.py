@@ -75,3 +75,14 @@ class Erased(UnknownEvent, frozen=True, gc=False):
 
     key: str
     """The name of the key that was destroyed."""
+
+
+class Withheld(UnknownEvent, frozen=True, gc=False):
+    """An event that is encrypted, and read by a tool that has not its key.
+
+    It was not erased: whoever has the key file reads it. Readers show that it is there
+    and pass it over; a log that is open for writing never gives one.
+    """
+
+    key: str
+    """The name of the key that is needed."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ..events import Erased, Event, Fold
+from ..events import Erased, Event, Fold, Withheld
 from ..events.log import Reader, Recorded, StreamHead
 from .errors import BeyondEndError, StreamNotBegunError, UnknownStreamError
 from .folds import Folds, kind_of
@@ -27,6 +27,8 @@ class StreamState(msgspec.Struct, frozen=True):
     """How many events nobody registered were passed over."""
     erased: int = 0
     """How many events had their data erased on purpose."""
+    withheld: int = 0
+    """How many could not be read for want of their keys: the actor knew more."""
 
 
 class Timeline:
@@ -158,6 +160,7 @@ class _Folding:
         "stream",
         "unknown",
         "version",
+        "withheld",
     )
 
     def __init__(self, stream: str, fold: Fold[Any]) -> None:
@@ -169,6 +172,7 @@ class _Folding:
         self.unknown = 0
         self.seen = 0
         self.erased = 0
+        self.withheld = 0
         self._fold = fold
 
     def start(self, version: int, position: int, state: object) -> None:
@@ -183,6 +187,8 @@ class _Folding:
         elif isinstance(event, Erased):
             self.state = self._fold.step(self.state, event)
             self.erased += 1
+        elif isinstance(event, Withheld):
+            self.withheld += 1
         else:
             self.unknown += 1
         self.seen += 1
@@ -199,6 +205,7 @@ class _Folding:
             state=self.state,
             unknown=self.unknown,
             erased=self.erased,
+            withheld=self.withheld,
         )
 
 

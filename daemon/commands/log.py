@@ -19,7 +19,7 @@ from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
 from ...projections import standard_folds
 from ..errors import UsageError
-from ..layout import found_keys, found_log, open_log
+from ..layout import found_keys, found_log, open_log, tell_withheld
 from ..options import Data, Json
 from ..output import Output
 
@@ -66,6 +66,7 @@ def tail(
         if follow:
             with suppress(KeyboardInterrupt):
                 _follow(reader, end, stream, output)
+        tell_withheld(reader, output)
     return 0
 
 

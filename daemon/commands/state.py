@@ -7,7 +7,7 @@ import msgspec
 from cyclopts import Parameter
 
 from ...projections import StreamState, Timeline, standard_folds
-from ..layout import open_log
+from ..layout import open_log, tell_withheld
 from ..options import At, Data, Json, position_at
 from ..output import Output
 
@@ -33,6 +33,7 @@ def state(
         position = position_at(at, timeline)
         if stream is not None:
             output.value(timeline.state(stream, at=position))
+            tell_withheld(reader, output)
             return 0
         states = timeline.states(at=position, closed=closed)
         output.rows(
@@ -40,6 +41,7 @@ def state(
             (_row(state, whole=as_json) for state in states.values()),
             title=f"as of position {timeline.end if position is None else position}",
         )
+        tell_withheld(reader, output)
     return 0
 
 

@@ -70,6 +70,10 @@ _SELECT_KEYS = SelectMany(
     "SELECT scope, key, stream, expires FROM keys WHERE (scope, key) IN",
     2,
 )
+_LAST_DOCUMENT = (
+    "SELECT CAST(e.state AS BLOB) FROM streams s JOIN events e "
+    "ON e.position = s.position WHERE s.stream = ?"
+)
 _DELETE_SNAPSHOTS = (
     "DELETE FROM snapshots WHERE rowid IN (SELECT rowid FROM snapshots WHERE stream=? "
     "ORDER BY version DESC, fold_version DESC LIMIT -1 OFFSET ?)"
@@ -164,6 +168,11 @@ class SqliteCommitter:
                 if isinstance(outcome, Appended):
                     removal.apply(self._db)
                     self._group_bytes += removal.size_bytes
+
+    def last_document(self, stream: str) -> bytes | None:
+        """Return the document of a stream's last event; see `Committer`."""
+        row = self._db.execute(_LAST_DOCUMENT, (stream,)).fetchone()
+        return None if row is None else row[0]
 
     def rest(self, *, idle: bool) -> None:
         """Move the WAL into the file when it has grown and nobody waits.

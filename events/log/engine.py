@@ -37,6 +37,14 @@ class Committer(Protocol):
         """
         ...
 
+    def last_document(self, stream: str) -> bytes | None:
+        """Return the document of a stream's last event; None: it never began.
+
+        Only for streams of the log's own, which are not archived. Raises the store's
+        own errors.
+        """
+        ...
+
     def rest(self, *, idle: bool) -> None:
         """Look after the store after a group; `idle`: no other one waits."""
         ...

@@ -37,14 +37,19 @@ class LogReader:
     Raises `LogNotFoundError`, `LogFormatError` and `LogUnreadableError` when opened,
     and `LogDamagedError` also later, naming the position. What is encrypted is read
     by the `keyring`; without it, or when it has not the key, reading an event raises
-    `KeyMissingError`.
+    `KeyMissingError`, or, with `withhold`, gives a `Withheld`.
     """
 
     def __init__(
-        self, path: Path, registry: Registry, keyring: Keyring | None = None
+        self,
+        path: Path,
+        registry: Registry,
+        keyring: Keyring | None = None,
+        *,
+        withhold: bool = False,
     ) -> None:
         self.path = path
-        self._decode = RowDecoder(registry, keyring)
+        self._decode = RowDecoder(registry, keyring, withhold=withhold)
         self._db = open_file(path)
         self.stored = StoredEvents(path, self._db)
         """The rows as they are in the file."""
@@ -67,6 +72,11 @@ class LogReader:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @property
+    def withheld(self) -> int:
+        """How many of the events that were read could not be, for want of their keys."""
+        return self._decode.withheld
 
     @property
     def position(self) -> int:

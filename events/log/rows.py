@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from ..event import Erased, Event, UnknownEvent
+from ..event import Erased, Event, UnknownEvent, Withheld
 from ..registry import DataError, Registry
 from .api import Header, Recorded, Snapshot
 from .digest import chained
@@ -14,6 +14,7 @@ from .document import CLOSING, SEAM, split
 from .encryption import KeyMissingError, Keyring
 from .encryption.ciphertext import (
     OPENING,
+    Ciphertext,
     ciphertext,
     place_of_event,
     place_of_snapshot,
@@ -68,13 +69,23 @@ class RowDecoder:
     Tags that nobody registered give `UnknownEvent`s. Raises `LogDamagedError` when a
     document cannot be read and `DataError` when its data does not fit its class; both
     name the position. What is encrypted is decrypted by the `keyring`; it is `Erased`
-    if its key was destroyed, and a `KeyMissingError` if the key is not there.
+    if its key was destroyed, and a `KeyMissingError` if the key is not there, or, with
+    `withhold`, a `Withheld`.
     """
 
-    __slots__ = ("_decode", "_decoders", "_keyring")
+    __slots__ = ("_decode", "_decoders", "_keyring", "_withhold", "withheld")
 
-    def __init__(self, registry: Registry, keyring: Keyring | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        keyring: Keyring | None = None,
+        *,
+        withhold: bool = False,
+    ) -> None:
         self._keyring = keyring
+        self._withhold = withhold
+        self.withheld = 0
+        """How many events were withheld so far."""
         self._decode = registry.decode
         self._decoders = registry.decoders
 
@@ -133,15 +144,24 @@ class RowDecoder:
         stored = ciphertext(data) if header.owner else None
         if stored is None:
             return self._decode(tag, header.v, data)
+        try:
+            plain = self._decrypted(stored, place_of_event(stream, version, tag))
+        except KeyMissingError:
+            if not self._withhold:
+                raise
+            self.withheld += 1
+            return Withheld(tag, header.v, data, stored.key)
+        if plain is None:
+            return Erased(tag, header.v, data, stored.key)
+        return self._decode(tag, header.v, plain)
+
+    def _decrypted(self, stored: Ciphertext, place: bytes) -> bytes | None:
         if self._keyring is None:
             raise KeyMissingError(
                 f"it is encrypted with the key {stored.key}, and no key file was "
                 "named: read the log with the one that belongs to it",
             )
-        plain = self._keyring.decrypt(stored, place_of_event(stream, version, tag))
-        if plain is None:
-            return Erased(tag, header.v, data, stored.key)
-        return self._decode(tag, header.v, plain)
+        return self._keyring.decrypt(stored, place)
 
     def snapshot(self, snapshot: Snapshot) -> Snapshot | None:
         """Return a snapshot that can be read; None if its key is not there any more.

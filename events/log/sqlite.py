@@ -13,7 +13,7 @@ from .api import Context
 from .archive.removal import Removal
 from .committer import SqliteCommitter
 from .encryption import Keyring
-from .encryption.engine import EncryptingEngine
+from .encryption.engine import KeyedEngine
 from .lock import WriterLock
 from .opening import open_for_writing, opening_error
 from .reader import LogReader
@@ -30,10 +30,11 @@ class SqliteLog(WrittenLog[LogReader]):
     could be opened and written again, which is tried by itself after pauses from the
     first to the second of `retry_s`. It seals itself as `seals` says; None: never.
     With a `keyring`, events whose context names an owner, and all snapshots, are
-    encrypted; a log that was begun with one is to be opened with it ever after.
+    encrypted; a log in which any event is has to be opened with it ever after.
 
-    Entering raises `LogLockedError`, `LogFormatError`, `LogDamagedError`, or
-    `LogUnavailableError` when the disk does not let the file be opened.
+    Entering raises `LogLockedError`, `LogFormatError`, `LogDamagedError`,
+    `KeyMissingError` when the keyring is not the log's, or `LogUnavailableError` when
+    the disk does not let the file be opened.
     """
 
     def __init__(  # noqa: PLR0913 - options by name, each with its default
@@ -53,7 +54,7 @@ class SqliteLog(WrittenLog[LogReader]):
         self._file = SqliteEngine(self.path, node, now_us, connection)
         super().__init__(
             registry,
-            engine=EncryptingEngine(self._file, keyring) if keyring else self._file,
+            engine=KeyedEngine(self._file, keyring),
             reader=lambda registry: LogReader(self.path, registry, keyring),
             node=node,
             unwritten_max=unwritten_max,

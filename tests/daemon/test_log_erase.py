@@ -90,20 +90,33 @@ def test_what_cannot_be_erased_is_refused(
     (data / "keys.jsonl").rename(data.parent / "keys.jsonl")
     assert dramaturg("log", "erase", "ann", *WORDS, "--data", data) == 1
     assert "put it or a link to it there" in capsys.readouterr().err
-    assert dramaturg("log", "tail", "--data", data) == 1
-    assert "no key file was named" in capsys.readouterr().err
+    assert dramaturg("log", "tail", "--data", data) == 0
+    said = capsys.readouterr()
+    assert "dead_letter.parked" in said.out
+    assert "ann lives here" not in said.out
+    assert "2 of the events that were read are sealed away" in said.err
+    assert dramaturg("state", "dead-letter/ann", "--data", data, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["withheld"] == 1
+    assert "put the key file of the log" in said.err
+    assert dramaturg("log", "archive", "--older-than", "1s", "--data", data) == 1
+    assert "open it with the keyring of the log" in capsys.readouterr().err
 
 
 def test_what_was_never_encrypted_is_told_apart(
     dramaturg: Run, data: Path, capsys: Captured
 ) -> None:
-    async def write() -> None:
-        async with SqliteLog(data / "events.db", vocabulary()) as log:
-            append = StreamAppend("dead-letter/ann", 1, (parked("ann again"),))
+    async def write(keyring: Keyring | None, version: int) -> None:
+        async with SqliteLog(
+            data.parent / "events.db", vocabulary(), keyring=keyring
+        ) as log:
+            append = StreamAppend("dead-letter/ann", version, (parked("ann again"),))
             await log.append([append], Context(at_us=1, owner="ann"))
 
-    asyncio.run(write())
-    words = ("log", "erase", "ann", *WORDS, "--data", data)
+    keys = Keyring(data.parent / "keys.jsonl")
+    asyncio.run(write(None, 0))
+    asyncio.run(write(keys, 1))
+    words = ("log", "erase", "ann", *WORDS, "--data", data.parent / "events.db")
     assert dramaturg(*words) == 1
     assert "erase the rest with --partly" in capsys.readouterr().err
 

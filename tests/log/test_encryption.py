@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dramaturg.events import Erased, Event, Fold, Registry
+from dramaturg.events import Erased, Event, Fold, Registry, Withheld
 from dramaturg.events.log import (
     Context,
     LogDamagedError,
@@ -43,6 +43,7 @@ from dramaturg.events.log.transfer import backup_log
 from dramaturg.events.log.verify import verify
 from dramaturg.projections import Timeline
 
+from .encrypted import EncryptionContract
 from .vocabulary import REGISTRY, Counted, Ended, Noted, Started
 
 READING = REGISTRY.merged(Registry(EVENTS))
@@ -125,6 +126,24 @@ class Place:
 
 def of(owner: str) -> Context:
     return Context(at_us=1, owner=owner, by="tester")
+
+
+class SqliteFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def open(self, keyring: Keyring | None) -> SqliteLog:
+        return SqliteLog(self._path, REGISTRY, keyring=keyring, seals=None)
+
+    def stored(self) -> bytes:
+        files = self._path.parent.glob(f"{self._path.name}*")
+        return b"".join(file.read_bytes() for file in files)
+
+
+class TestSqliteLog(EncryptionContract):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> SqliteFile:
+        return SqliteFile(tmp_path / "log.db")
 
 
 @pytest.fixture
@@ -274,6 +293,13 @@ def test_without_the_right_keys_nothing_passes_for_erased(place: Place) -> None:
         pytest.raises(KeyMissingError, match=r"position 1: .*no key file was named"),
     ):
         reader.read()
+    with LogReader(place.log, READING, withhold=True) as reader:
+        rows = reader.read()
+        events = [row.event for row in rows if row.stream == "person/ann"]
+        assert events[2] == Counted(4)
+        assert isinstance(events[0], Withheld)
+        assert events[0].key in place.keys.names("ann")
+        assert reader.withheld == sum(row.header.owner != "" for row in rows)
     other = place.folder / "other.jsonl"
     with LogReader(place.log, READING, Keyring(other)) as reader:
         assert reader.snapshot("person/ann", 1) is None

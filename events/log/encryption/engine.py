@@ -1,21 +1,32 @@
-"""Encrypts what a log's writing thread is about to commit."""
+"""Encrypts what a log's writing thread is about to commit, if the log has keys."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from ..api import Snapshot
+from ..api import Appended, Context, Snapshot, StreamAppend
+from ..document import split
 from ..engine import Committer, Engine
+from ..errors import LogError, LogUnavailableError
 from ..outcomes import Outcome
 from ..pending import Pending
 from .ciphertext import place_of_event, place_of_snapshot
-from .keyring import SNAPSHOTS, Keyring
+from .event import MARK, STREAM, EncryptionBegan
+from .keyring import SNAPSHOTS, KeyMissingError, Keyring
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(EncryptionBegan).decode
 
 
-class EncryptingEngine:
-    """An `Engine` whose committers encrypt; everything else is the engine's below."""
+class KeyedEngine:
+    """An `Engine` that knows whether its log is encrypted; else the engine below.
 
-    def __init__(self, engine: Engine, keyring: Keyring) -> None:
+    Opened without a `keyring` it refuses a log whose events are encrypted, since what
+    would be written could never be erased; with one it encrypts, and refuses a log
+    that was encrypted by the keys of another file.
+    """
+
+    def __init__(self, engine: Engine, keyring: Keyring | None) -> None:
         self._keyring = keyring
         self._engine = engine
         self.name = engine.name
@@ -24,22 +35,37 @@ class EncryptingEngine:
         self.unlock = engine.unlock
         self.opening_error = engine.opening_error
 
-    def open(self, acknowledged: int | None) -> "EncryptingCommitter":
-        """Open the store and begin an epoch."""
-        return EncryptingCommitter(self._engine.open(acknowledged), self._keyring)
+    def open(self, acknowledged: int | None) -> Committer:
+        """Open the store and begin an epoch. Raises `KeyMissingError`, too."""
+        committer = self._engine.open(acknowledged)
+        if self._keyring is None:
+            for stream in (MARK, STREAM):
+                if committer.last_document(stream) is not None:
+                    raise KeyMissingError(
+                        f"{self.name} holds events that are encrypted, as {stream} "
+                        "says, and no key file was named: open it with the keyring of "
+                        "the log (`keys.jsonl` or a link to it beside the file), for "
+                        "what is written without could never be erased",
+                    )
+            return committer
+        return EncryptingCommitter(committer, self._keyring)
 
 
 class EncryptingCommitter:
     """Encrypts the events of owners, and all snapshots, and has them committed.
 
     This is in the writer's thread, since a new key has to be durable before the
-    events it is for, and because the digest is of what is stored.
+    events it is for, and because the digest is of what is stored. With the first
+    event that it encrypts goes the mark that the log has from then on. Raises
+    `KeyMissingError` if the log has the mark of another key file.
     """
 
     def __init__(self, committer: Committer, keyring: Keyring) -> None:
         self._committer = committer
         self._keyring = keyring
+        self._marked = self._is_marked()
         self.epoch = committer.epoch
+        self.last_document = committer.last_document
         self.rest = committer.rest
 
     @property
@@ -56,10 +82,43 @@ class EncryptingCommitter:
         self, appends: Sequence[Pending], snapshots: Sequence[Snapshot]
     ) -> list[Outcome]:
         """Write a group durably; raises `LogUnavailableError` for want of a key, too."""
-        for pending in appends:
-            if pending.context.owner and pending.datas:
+        owned = [p for p in appends if p.context.owner and p.datas]
+        try:
+            for pending in owned:
                 self._encrypt(pending)
-        return self._committer.commit(appends, list(map(self._snapshot, snapshots)))
+            snapshots = list(map(self._snapshot, snapshots))
+            if owned and not self._marked:
+                self._marked = self._is_marked()  # another node may have written it
+        except LogUnavailableError:
+            raise
+        except LogError as error:
+            raise LogUnavailableError(str(error)) from error
+        if self._marked or not owned:
+            return self._committer.commit(appends, snapshots)
+        mark = self._mark(owned[0].context)
+        outcomes = self._committer.commit([*appends, mark], snapshots)
+        _, outcome = outcomes.pop()
+        self._marked = isinstance(outcome, Appended)
+        return outcomes
+
+    def _is_marked(self) -> bool:
+        document = self._committer.last_document(MARK)
+        if document is None:
+            return False
+        key = _decode(split(document)[1]).key
+        if not self._keyring.knows(key):
+            raise KeyMissingError(
+                f"the log is encrypted by a key file that holds the key {key}, and "
+                f"{self._keyring.path} does not: put the key file of the log there",
+            )
+        return True
+
+    def _mark(self, context: Context) -> Pending:
+        event = EncryptionBegan(self._keyring.names(context.owner)[-1])
+        append = StreamAppend(MARK, 0, (event,))
+        context = Context(at_us=context.at_us)
+        data = [_encode(event)]
+        return Pending([append], context, lambda _: None, (), None, data)
 
     def _encrypt(self, pending: Pending) -> None:
         owner, datas = pending.context.owner, iter(pending.datas)

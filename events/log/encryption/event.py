@@ -1,9 +1,19 @@
-"""The events that say whose data was erased from the log."""
+"""The events that say that a log is encrypted, and whose data was erased from it."""
 
 from ...event import Event
 
 STREAM = "log/erasures"
-"""The stream of these events."""
+"""The stream of the events of erasures."""
+
+MARK = "log/encryption"
+"""The stream that a log has from the first event on that is encrypted."""
+
+
+class EncryptionBegan(Event, tag="log.encrypted", version=1):
+    """Owners' events are encrypted from here on; it is in one commit with the first."""
+
+    key: str
+    """The name of a key: the log's key file is the one that holds it, if destroyed."""
 
 
 class ErasureBegan(Event, tag="log.erasing", version=1):
@@ -30,4 +40,4 @@ class OwnerErased(Event, tag="log.erased", version=1):
     reason: str
 
 
-EVENTS: tuple[type[Event], ...] = (ErasureBegan, OwnerErased)
+EVENTS: tuple[type[Event], ...] = (EncryptionBegan, ErasureBegan, OwnerErased)

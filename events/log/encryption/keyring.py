@@ -103,6 +103,12 @@ class Keyring:
             self._look()
             return tuple(n for n, line in self._lines.items() if line.owner == owner)
 
+    def knows(self, name: str) -> bool:
+        """Tell whether a key is or was in the file; a destroyed one leaves its name."""
+        with self._lock:
+            self._look()
+            return name in self._lines
+
     def has(self, name: str) -> bool:
         """Tell whether a key is there and was not destroyed."""
         with self._lock:

@@ -41,6 +41,9 @@ UNION ALL
 SELECT c.name, n.node, NULL, NULL, NULL, NULL FROM claims c JOIN nodes n USING (epoch)
 WHERE c.name = ANY(%s) AND c.epoch <> %s
 """
+_LAST_DOCUMENT = """
+SELECT e.state FROM streams s JOIN events e USING (position) WHERE s.stream = %s
+"""
 _KEYS = """
 SELECT k.scope, k.key, k.stream, k.expires FROM keys k
 JOIN unnest(%s::text[], %s::text[]) AS wanted(scope, key) USING (scope, key)
@@ -139,6 +142,11 @@ class PostgresCommitter:
         self._next_position = group.next_position
         self.digests = group.event_values[6::7]
         return outcomes
+
+    def last_document(self, stream: str) -> bytes | None:
+        """Return the document of a stream's last event; see `Committer`."""
+        row: Any = self._db.execute(_LAST_DOCUMENT, (stream,)).fetchone()
+        return None if row is None else row[0].encode()
 
     def rest(self, *, idle: bool) -> None:
         """Notice that the lease is over although nothing is written."""
