@@ -93,6 +93,9 @@ _SETTINGS: tuple[tuple[str, str, str | int], ...] = (
     ("fullfsync", "ON", 1),
     ("checkpoint_fullfsync", "ON", 1),
     ("wal_autocheckpoint", "0", 0),
+    # A statement that writes many rows keeps the pages it changes as they were, until
+    # it ends: in memory, for in a file they take longer than the statement itself.
+    ("temp_store", "MEMORY", 2),
     ("trusted_schema", "OFF", 0),
 )
 """What the writer sets, and how SQLite reports it when it is so."""
