@@ -4,6 +4,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,13 @@ _MOVE = (
     "ON CONFLICT(stream) DO UPDATE SET version=excluded.version, "
     "position=excluded.position, digest=excluded.digest"
 )
-_MOVE_STREAMS = InsertMany(_STREAMS, "(?,?,?,?,?,?)", _MOVE)
-"""For new streams and those that stay as open as they were: it spares the index."""
+_MOVE_STREAMS = InsertMany(_STREAMS, "(?,'',?,?,?,1)", _MOVE)
+"""For streams that are there and stay as open as they are.
+
+It spares the index of the open ones. What stands for kind and `open` is never kept.
+"""
+_MOVED = itemgetter(0, 2, 3, 4)
+"""What it takes of a head."""
 _TURN_STREAMS = InsertMany(_STREAMS, "(?,?,?,?,?,?)", f"{_MOVE}, open=excluded.open")
 _INSERT_KEYS = InsertMany(
     "INSERT OR REPLACE INTO keys(scope, key, stream, expires, digest)",
@@ -213,8 +219,8 @@ class SqliteCommitter:
         self._groups += 1
         if group.event_values:
             _INSERT_EVENTS.run(db, group.event_values)
-            _MOVE_STREAMS.run(db, _flat(group.moved))
-            _TURN_STREAMS.run(db, _flat(group.turned))
+            _MOVE_STREAMS.run(db, _flat(map(_MOVED, group.moved.values())))
+            _TURN_STREAMS.run(db, _flat(group.turned.values()))
         if group.key_values:
             _INSERT_KEYS.run(db, group.key_values)
         if snapshots:
@@ -267,8 +273,8 @@ class SqliteCommitter:
         }
 
 
-def _flat(rows: dict[str, Head]) -> list[Any]:
-    return list(chain.from_iterable(rows.values()))
+def _flat(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
+    return list(chain.from_iterable(rows))
 
 
 def advice(error: sqlite3.Error) -> str:

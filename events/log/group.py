@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from ..event import Event
 from .api import Appended, Context, Header, IdempotencyKey
 from .digest import FIRST, chained, key_digest
 from .document import CLOSING, SEAM, encode_header
@@ -62,11 +63,15 @@ class Group:
         self._committed_us = committed_us
         self._node = node
         self._epoch = epoch
+        self._context: Context | None = None
+        """Whose header is `_header`, with schema version `_schema`."""
+        self._schema = 0
+        self._header = self._opening = b""
         self.next_position = next_position
         self.moved: dict[str, Head] = {}
-        """The heads of new streams and of those that stayed as open as they were."""
+        """The heads of known streams that stayed as open as they were."""
         self.turned: dict[str, Head] = {}
-        """The heads of known streams that were opened or closed."""
+        """The heads of new streams and of those that were opened or closed."""
         self.event_values: list[Any] = []
         """The events' rows, flat: document, position, stream, version, tag, ..."""
         self.key_values: list[Any] = []
@@ -75,35 +80,38 @@ class Group:
     def place(self, appends: Sequence[Pending]) -> list[Outcome]:
         """Take each append in, wholly, or refuse it; say what became of each.
 
-        An ordinary append, one that names one stream in its right version and no key,
-        is checked here; `_check` knows all the rules.
+        An ordinary append, one event for a stream in its right version and no key,
+        is one pass here; `_check` and `_write` know all the rules.
         """
         outcomes: list[Outcome] = []
-        head_of, write, committed_us = self._heads.get, self._write, self._committed_us
+        heads, committed_us = self._heads, self._committed_us
         for pending in appends:
-            streams, incarnation = pending.streams, pending.incarnation
+            position, incarnation = self.next_position, pending.incarnation
+            streams, datas = pending.streams, pending.datas
             try:
-                head = head_of(streams[0].stream) if len(streams) == 1 else None
+                head = heads.get(streams[0].stream) if len(streams) == 1 else None
                 if (
-                    head is None
-                    or head[2] != streams[0].expected
-                    or pending.keys
-                    or not pending.datas
-                    or (incarnation is not None and incarnation.revoked)
+                    head is not None
+                    and len(datas) == 1
+                    and head[2] == streams[0].expected
+                    and not pending.keys
+                    and (incarnation is None or not incarnation.revoked)
                 ):
-                    self._check(pending, appends)
-                first = self.next_position
-                if pending.datas:
-                    write(pending)
+                    (event,) = streams[0].events
+                    self._write_event(pending.context, event, datas[0], head)
                 else:
-                    first -= 1
+                    self._check(pending, appends)
+                    if datas:
+                        self._write(pending)
+                    else:
+                        position -= 1
             except AppendRejectedError as error:
                 pending.revoke_after(error)
                 outcomes.append((pending.done, error))
                 continue
             if pending.keys:
                 self._take_keys(pending.keys)
-            outcomes.append((pending.done, Appended(first, committed_us)))
+            outcomes.append((pending.done, Appended(position, committed_us)))
         return outcomes
 
     def _check(self, pending: Pending, appends: Sequence[Pending]) -> None:
@@ -156,46 +164,42 @@ class Group:
             self.key_values += (*row, bytearray(key_digest(*row)))
 
     def _write(self, pending: Pending) -> None:
-        heads, values, context = self._heads, self.event_values, pending.context
-        position = self.next_position
-        schema = -1
-        header = opening = b""
-        datas = iter(pending.datas)
+        """Write the events of all streams of an append that was checked."""
+        heads, context, datas = self._heads, pending.context, iter(pending.datas)
         for append in pending.streams:
-            events = append.events
-            if not events:
-                continue
-            name, kind, before, previous, digest, was_open = heads[append.stream]
-            version = before
-            for event in events:
-                if event.version != schema:
-                    # Only the context can fail to be encoded, so the first header
-                    # does, before anything is changed, or none.
-                    schema = event.version
-                    header = self._header(context, schema)
-                    opening = header[:-1] + SEAM
-                version += 1
-                tag = event.tag
-                data = next(datas)
-                digest = bytearray(
-                    chained(digest, position, name, version, tag, header, data),
-                )
-                document = (opening + data + CLOSING).decode()
-                values += (document, position, name, version, tag, previous, digest)
-                previous = position
-                position += 1
-            is_open = 0 if events[-1].closes else 1
-            head = (name, kind, version, previous, digest, is_open)
-            heads[name] = head
-            if (before and is_open != was_open) or name in self.turned:
-                self.moved.pop(name, None)
-                self.turned[name] = head
-            else:
-                self.moved[name] = head
-        self.next_position = position
+            for event in append.events:
+                # Only the context can fail to be encoded, so the first event fails,
+                # before anything is changed, or none.
+                self._write_event(context, event, next(datas), heads[append.stream])
 
-    def _header(self, context: Context, schema: int) -> bytes:
-        return encode_header(
+    def _write_event(
+        self, context: Context, event: Event, data: bytes, head: Head
+    ) -> None:
+        """Write an event of the stream that stands at `head`."""
+        schema = event.version
+        if context is not self._context or schema != self._schema:
+            self._begin(context, schema)
+        name, kind, before, previous, digest, was_open = head
+        position, version, tag = self.next_position, before + 1, event.tag
+        digest = bytearray(
+            chained(digest, position, name, version, tag, self._header, data),
+        )
+        document = (self._opening + data + CLOSING).decode()
+        row = (document, position, name, version, tag, previous, digest)
+        self.event_values += row
+        self.next_position = position + 1
+        is_open = 0 if event.closes else 1
+        head = (name, kind, version, position, digest, is_open)
+        self._heads[name] = head
+        if is_open == was_open and before and name not in self.turned:
+            self.moved[name] = head
+        else:
+            self.moved.pop(name, None)
+            self.turned[name] = head
+
+    def _begin(self, context: Context, schema: int) -> None:
+        """Encode the header of what comes next; it often serves several events."""
+        self._header = encode_header(
             Header(
                 schema,
                 context.at_us,
@@ -208,3 +212,5 @@ class Group:
                 self._epoch,
             ),
         )
+        self._opening = self._header[:-1] + SEAM
+        self._context, self._schema = context, schema
