@@ -11,6 +11,8 @@ def main() -> None:
         from .cli import main as command  # noqa: PLC0415 - it needs extras
 
         command()
+    except KeyboardInterrupt:  # while the command was loaded
+        sys.exit(1)
     except ImportError as error:  # commands are loaded when they are called
         missing = error.__cause__ or error
         if not isinstance(missing, ModuleNotFoundError):

@@ -59,7 +59,7 @@ def found_log(data: Path) -> Path:
     Raises `LogNotFoundError` saying what to do when there is none.
     """
     path = data if data.is_file() else log_path(data)
-    if not path.exists():
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         raise LogNotFoundError(
             f"there is no log in {data}: run `dramaturg ingest` first, or name the "
             "folder with --data",

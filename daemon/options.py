@@ -6,12 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..projections import Timeline
+from ..projections import BeyondEndError, Timeline
 from .errors import UsageError
 
 Json = Annotated[
     bool,
-    Parameter(name="--json", negative="", help="Print JSON for a program."),
+    Parameter(name="--json", help="Print JSON for a program."),
 ]
 Data = Annotated[Path, Parameter(help="The data folder, or a log file.")]
 At = Annotated[
@@ -23,17 +23,24 @@ At = Annotated[
 def position_at(at: str | None, timeline: Timeline) -> int | None:
     """Return the position that `--at` means, None for the end.
 
-    Raises `UsageError` for what is neither a position nor a time.
+    Raises `UsageError` for what is neither a position nor a time, and
+    `BeyondEndError` for a position that the log does not have.
     """
     if at is None:
         return None
-    if at.isdecimal():
-        return int(at)
     try:
-        time = datetime.fromisoformat(at)
-    except ValueError as error:
+        if at.isdecimal():
+            return _checked(int(at), timeline.end)
+        time = datetime.fromisoformat(at).astimezone()  # no zone means the local one
+    except (ValueError, OverflowError) as error:
         raise UsageError(
             f"--at {at!r} is neither a position nor a time: write a number, or a "
             "time such as 2026-11-22T10:15",
         ) from error
-    return timeline.position_at(time.astimezone())  # no zone means the local one
+    return timeline.position_at(time)
+
+
+def _checked(position: int, end: int) -> int:
+    if position > end:
+        raise BeyondEndError(position, end)
+    return position

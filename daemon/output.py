@@ -1,5 +1,6 @@
 """How results are shown: a table for a person, JSON lines for a program."""
 
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,20 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from .errors import OutputLostError, ReaderGoneError
+
 PIPE_COLUMNS = 160
 """How wide tables are where nobody's screen sets a width."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What would move the cursor, break the line or be no character, such as in a name."""
+
+
+class _Console(Console):
+    """A console that leaves the end of the process to whoever runs the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Say that nobody reads: called by rich."""
+        raise ReaderGoneError
 
 
 class Output:
@@ -22,8 +35,8 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         wide = None if sys.stdout.isatty() else PIPE_COLUMNS
-        self.console = Console(highlight=False, width=wide)
-        self.remarks = Console(stderr=True, highlight=False)
+        self.console = _Console(highlight=False, width=wide)
+        self.remarks = _Console(stderr=True, highlight=False)
 
     @property
     def is_watched(self) -> bool:
@@ -49,20 +62,28 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(_text(row.get(column)) for column in columns))
-        self.console.print(table)
+        with _writing():
+            self.console.print(table)
 
     def value(self, value: object) -> None:
-        """Show one value as a JSON document: on one line for a program."""
+        """Show one value as a JSON document: on one line for a program.
+
+        Raises `OutputLostError`.
+        """
         document = msgspec.json.encode(value)
         if not self.as_json:
             document = msgspec.json.format(document, indent=2)
-        sys.stdout.write(f"{document.decode()}\n")
-        sys.stdout.flush()
+        with _writing():  # JSON is UTF-8, whatever the locale says of text
+            sys.stdout.flush()
+            sys.stdout.buffer.write(document + b"\n")
+            sys.stdout.buffer.flush()
 
     def line(self, text: str) -> None:
         """Say something to a person; a program is not told."""
         if not self.as_json:
-            self.console.print(text, markup=False, soft_wrap=True)
+            lines = "\n".join(map(_printable, text.split("\n")))
+            with _writing():
+                self.console.print(lines, markup=False, soft_wrap=True)
 
     @contextmanager
     def progress(self, what: str) -> Generator[Callable[[int, int], None]]:
@@ -77,7 +98,9 @@ class Output:
 
     def error(self, text: str) -> None:
         """Say in one line what went wrong."""
-        self.remarks.print(f"dramaturg: {text}", markup=False, soft_wrap=True)
+        self.remarks.print(
+            f"dramaturg: {_printable(text)}", markup=False, soft_wrap=True
+        )
 
 
 def moment(at_us: int) -> str:
@@ -86,9 +109,25 @@ def moment(at_us: int) -> str:
     return local.isoformat(" ", "milliseconds")[:23]
 
 
+@contextmanager
+def _writing() -> Generator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
+    except OSError as error:
+        raise OutputLostError(
+            f"standard output cannot be written: {error.strerror}; check what it goes to",
+        ) from error
+
+
+def _printable(text: str) -> str:
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str | int | float):
-        return str(value)
+        return _printable(str(value))
     return msgspec.json.encode(value).decode()

@@ -30,6 +30,8 @@ def plot_stays(stays: Sequence[Stay], end_us: int, name: str, path: Path) -> Non
 
     Raises `UsageError` when the file cannot be written, or its kind is unknown.
     """
+    if path.is_dir() or not path.suffix:  # else matplotlib makes up another name
+        raise UsageError(f"--plot {path} has no kind: name a file that ends in .png")
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     for stay in stays:

@@ -197,13 +197,13 @@ def _is_worth_an_item(path: Path, kind: Kind) -> bool:
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield from _walk(path)
+    elif not os.path.lexists(path):
+        raise CorpusError(f"{path} is not there: check the path")
     elif kind_of(path) is None:
         raise CorpusError(
             f"{path} is no txt, md, rst, html, pdf or docx: convert it, or rename it "
             "if it is one",
         )
-    elif not os.path.lexists(path):
-        raise CorpusError(f"{path} is not there: check the path")
     else:
         yield path
 

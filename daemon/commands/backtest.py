@@ -1,5 +1,6 @@
 """`dramaturg breaker backtest`: recorded calls replayed through other settings."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ def backtest(  # noqa: PLR0913 - the options of a command
         Parameter(name="--set", help="A setting to try, such as failure_rate=0.3."),
     ] = [],  # noqa: B006 - read only, and cyclopts shows it as the default
     suggest: Annotated[
-        bool, Parameter(negative="", help="Look for settings that do better.")
+        bool, Parameter(help="Look for settings that do better.")
     ] = False,
     weight: Annotated[
         float,
@@ -49,7 +50,7 @@ def backtest(  # noqa: PLR0913 - the options of a command
     output = Output(as_json=as_json)
     if not (set_ or suggest):
         raise UsageError("say what to try: --set failure_rate=0.3, or --suggest")
-    if weight <= 0:
+    if not 0 < weight < math.inf:
         raise UsageError(f"--weight is {weight:g}, but must be more than 0")
     with open_log(data) as reader:
         recorded = reader.read_stream(stream := known_stream(reader, name))

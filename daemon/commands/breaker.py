@@ -7,7 +7,12 @@ from cyclopts import App, Parameter
 
 from ...actors.breakers import BreakerState
 from ...events.log.reader import LogReader
-from ...projections import Timeline, UnknownStreamError, standard_folds
+from ...projections import (
+    StreamNotBegunError,
+    Timeline,
+    UnknownStreamError,
+    standard_folds,
+)
 from ...projections.breaker_history import BreakerHistory, Stay
 from ..layout import open_log
 from ..options import At, Data, Json, position_at
@@ -84,7 +89,11 @@ def show(
 
 def _history(reader: LogReader, name: str, at: int | None) -> BreakerHistory:
     stream = known_stream(reader, name)
-    return BreakerHistory.of(stream, reader.read_stream(stream, at=at))
+    events = reader.read_stream(stream, at=at)
+    if not events:
+        first = reader.read_stream(stream, until=1)[0]
+        raise StreamNotBegunError(stream, at or 0, first.position)
+    return BreakerHistory.of(stream, events)
 
 
 def known_stream(reader: LogReader, name: str) -> str:

@@ -8,7 +8,7 @@ from anyio.to_thread import run_sync
 from cyclopts import Parameter
 
 from ...applications.documents.graph_connection import Rows
-from ...applications.documents.index import Hit, open_index
+from ...applications.documents.index import Hit, IndexUnavailableError, open_index
 from ...applications.documents.questions import (
     QUESTIONS,
     UnknownQuestionError,
@@ -65,8 +65,10 @@ def search(
     as_json: Json = False,
 ) -> int:
     """Find documents by their words in the full-text index."""
-    if not words:
+    if not "".join(words).strip():
         raise UsageError("name the words to look for")
+    if most < 1:
+        raise UsageError(f"--most is {most}: give a number from 1 on")
     hits = anyio.run(_search, data, " ".join(words), most)
     rows = (
         {"title": hit.title, "kind": hit.kind, "snippet": hit.snippet} for hit in hits
@@ -78,6 +80,8 @@ def search(
 async def _search(data: Path, words: str, most: int) -> tuple[Hit, ...]:
     index = Layout(data).index
     if not await run_sync(index.exists):
-        raise UsageError(f"there is no index in {data}: run `dramaturg ingest` first")
+        raise IndexUnavailableError(
+            f"there is no index in {data}: run `dramaturg ingest` first"
+        )
     async with open_index(index) as found:
         return await found.find(words, hits_max=most)

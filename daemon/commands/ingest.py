@@ -28,7 +28,7 @@ from ...events.log.encryption import Keyring
 from ...events.log.sqlite import SqliteLog
 from ...events.pipelines import Cancelled, GaveUp, ItemDone
 from ...projections import OVERVIEW, Checkpoints, CheckpointsError, Overview, Runner
-from ..errors import UsageError
+from ..errors import ReaderGoneError, UsageError
 from ..layout import (
     LOGS,
     found_keys,
@@ -63,7 +63,6 @@ def ingest(  # noqa: PLR0913 - the options of a command
     installed: Annotated[  # noqa: A002, RUF100 - reads well on the command line
         bool,
         Parameter(
-            negative="",
             help="Ingest the texts of the distributions of this environment.",
         ),
     ] = False,
@@ -103,7 +102,11 @@ def ingest(  # noqa: PLR0913 - the options of a command
     job = _Ingestion(data, settings, loaded.log, kill_after, output)
     with logging_to(made(data) / LOGS), warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # of modules that are read
-        return anyio.run(job.run, paths)
+        try:
+            return anyio.run(job.run, paths)
+        except ReaderGoneError as error:
+            output.error(f"{error}: run the same command again to go on")
+            return 1
 
 
 def _check(

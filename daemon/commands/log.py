@@ -17,22 +17,22 @@ from ...events.log import Recorded
 from ...events.log.reader import LogReader
 from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
-from ...projections import standard_folds
+from ...projections import UnknownStreamError, standard_folds
 from ..errors import UsageError
 from ..layout import found_keys, found_log, open_log, tell_withheld
 from ..options import Data, Json
 from ..output import Output
 
 log = App(name="log", help="See what the log holds, and whether it is sound.")
-for _name, _where in (
-    ("stat", "log_sizes:stat"),
-    ("export", "log_files:export"),
-    ("import", "log_files:import_"),
-    ("backup", "log_files:backup"),
-    ("archive", "log_archive:archive"),
-    ("erase", "log_erase:erase"),
+for _name, _where, _help in (
+    ("stat", "log_sizes:stat", "Show what the log holds, how large it is and grows."),
+    ("export", "log_files:export", "Write the events as lines of JSON."),
+    ("import", "log_files:import_", "Write an export into a log."),
+    ("backup", "log_files:backup", "Copy the log, also while it is written."),
+    ("archive", "log_archive:archive", "Move what ended into compressed files."),
+    ("erase", "log_erase:erase", "Destroy the keys of one owner's payloads."),
 ):
-    log.command(f"{__package__}.{_where}", name=_name)
+    log.command(f"{__package__}.{_where}", name=_name, help=_help)
 
 POLL_S = 0.3
 """How often the log is looked at for what is new."""
@@ -45,19 +45,23 @@ def tail(
     stream: Annotated[str, Parameter(help="Only the events of this stream.")] = "",
     follow: Annotated[
         bool,
-        Parameter(
-            name=("--follow", "-f"), negative="", help="Go on as events are written."
-        ),
+        Parameter(name=("--follow", "-f"), help="Go on as events are written."),
     ] = False,
     data: Data = Path("var"),
     as_json: Json = False,
 ) -> int:
     """Show the last events, or the last events of one stream."""
     output = Output(as_json=as_json)
+    if lines < 0:
+        raise UsageError(f"--lines is {lines}: give a number from 0 on")
     with open_log(data) as reader:
         end = reader.position
+        lines = min(lines, end)
         if stream:
             head = reader.head(stream)
+            if head is None and not follow:
+                known = (found.stream for found in reader.streams())
+                raise UnknownStreamError(stream, known)
             after = 0 if head is None else max(0, head.version - lines)
             events = reader.read_stream(stream, after=after, at=end)
         else:
@@ -162,12 +166,15 @@ def _anchors(text: str) -> list[Sealed | str]:
         return [text.lower()]
     try:
         lines = Path(text).read_bytes().splitlines()
-        return [msgspec.json.decode(line, type=Sealed) for line in lines if line]
+        found = [msgspec.json.decode(line, type=Sealed) for line in lines if line]
+        if not found:
+            raise UsageError(f"--anchor {text!r} holds no seal, so it shows nothing")
     except (OSError, msgspec.MsgspecError) as error:
         raise UsageError(
             f"--anchor {text!r} is neither a root of 64 hexadecimal digits nor a file "
             f"with seals ({error}): give what `dramaturg log seal` printed",
         ) from error
+    return [*found]
 
 
 def _line(recorded: Recorded) -> str:

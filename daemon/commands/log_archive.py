@@ -25,7 +25,7 @@ def archive(
         str, Parameter(help="How long ago streams must have ended, such as 30d or 12h.")
     ],
     dry_run: Annotated[
-        bool, Parameter(negative="", help="Only say what would be archived.")
+        bool, Parameter(help="Only say what would be archived.")
     ] = False,
     data: Data = Path("var"),
     as_json: Json = False,

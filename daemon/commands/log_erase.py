@@ -24,14 +24,10 @@ def erase(  # noqa: PLR0913 - the options of a command
     *,
     reason: Annotated[str, Parameter(help="Why; it is kept in the log.")],
     by: Annotated[str, Parameter(help="Who says so; it is kept in the log.")],
-    dry_run: Annotated[
-        bool, Parameter(negative="", help="Only say what would be erased.")
-    ] = False,
+    dry_run: Annotated[bool, Parameter(help="Only say what would be erased.")] = False,
     partly: Annotated[
         bool,
-        Parameter(
-            negative="", help="Also if some of it was never encrypted, which stays."
-        ),
+        Parameter(help="Also if some of it was never encrypted, which stays."),
     ] = False,
     data: Data = Path("var"),
     as_json: Json = False,

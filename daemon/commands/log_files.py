@@ -50,6 +50,12 @@ def export(  # noqa: PLR0913 - the options of a command
     """
     output = Output(as_json=as_json)
     path = found_log(data)
+    if after < 0 or (until is not None and until < after):
+        upto = "" if until is None else f" and up to {until}"
+        raise UsageError(
+            f"there is nothing after position {after}{upto}: give positions from 0 on, "
+            "the lower one as --after",
+        )
 
     async def run() -> Exported:
         with output.progress("exported") as progress:
@@ -89,17 +95,20 @@ def import_(
     Every event is checked before it is written. If it was interrupted, do it again.
     """
     output = Output(as_json=as_json)
-    path = data if data.suffix or data.is_file() else log_path(made(data))
 
     async def run() -> int:
         if file == STANDARD:
-            imported = await import_log(path, _standard_input)
+            imported = await import_log(await run_sync(_target, data), _standard_input)
         else:
             try:
                 async with aiofiles.open(file, "rb") as source:
-                    imported = await import_log(path, source.read)
-            except FileNotFoundError as error:
-                raise UsageError(f"there is no export {file}") from error
+                    imported = await import_log(
+                        await run_sync(_target, data), source.read
+                    )
+            except (FileNotFoundError, IsADirectoryError) as error:
+                raise UsageError(
+                    f"there is no export {file}: check the path"
+                ) from error
         if as_json:
             output.value(asdict(imported))
         output.line(
@@ -132,6 +141,12 @@ def backup(
     return 0
 
 
+def _target(data: Path) -> Path:
+    """Return the log to import into, in a folder that is there; it may be new."""
+    is_file = data.is_file() or (data.suffix and not data.is_dir())
+    return data if is_file else log_path(made(data))
+
+
 async def _standard_input(size: int) -> bytes:
     return await run_sync(sys.stdin.buffer.read, size)
 
@@ -147,6 +162,8 @@ async def _written(file: Path) -> AsyncGenerator[Write]:
     if file == STANDARD:
         yield _standard_output
         return
+    if await run_sync(file.is_dir):
+        raise UsageError(f"{file} is a folder: name a file in it")
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         async with aiofiles.open(part, "wb") as target:

@@ -171,6 +171,7 @@ def test_a_path_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_single_file_of_another_kind_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").touch()
     with pytest.raises(CorpusError, match="is no txt, md"):
         from_paths([tmp_path / "song.mp3"])
 

@@ -66,8 +66,8 @@ async def import_log(path: Path, read: Read) -> Imported:
     rest = b""
     while b"\n" not in rest:
         chunk = await read(CHUNK_BYTES)
-        if not chunk:
-            raise ImportRejectedError("this is no export: its first line is not one")
+        if not chunk or len(rest) > CHUNK_BYTES:
+            raise _not_one("it has no line")
         rest += chunk
     first, _, rest = rest.partition(b"\n")
     importing = await run_sync(partial(_Import, path, first))
@@ -256,12 +256,17 @@ def _started(line: bytes) -> Start:
     try:
         start = _decode_start(line)
     except msgspec.MsgspecError as error:
-        raise ImportRejectedError(
-            f"this is no export: its first line is not one ({error})",
-        ) from error
+        raise _not_one(str(error)) from error
     if start.streams:
         raise ImportRejectedError(
             "this is an export of some streams alone, whose positions have gaps: it is "
             "for reading; export all streams to import them",
         )
     return start
+
+
+def _not_one(reason: str) -> ImportRejectedError:
+    return ImportRejectedError(
+        f"this is no export, by its first line ({reason}): give what "
+        "`dramaturg log export` wrote",
+    )
