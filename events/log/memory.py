@@ -21,6 +21,9 @@ from .api import (
     StreamHead,
 )
 from .encoding import EventEncoder
+from .encryption import MemoryKeyring
+from .encryption.engine import keyed
+from .encryption.event import EVENTS as ERASURES
 from .errors import (
     AppendRejectedError,
     LogError,
@@ -29,9 +32,10 @@ from .errors import (
     StaleWriterError,
 )
 from .listeners import Telling
-from .memory_store import MemoryStore
+from .memory_store import MemoryStore, StoreCommitter
 from .outcomes import Outcome, Waiter, appended, deliver
 from .pending import Pending, encoded
+from .rows import RowDecoder
 
 
 class MemoryLog(Telling):
@@ -40,19 +44,25 @@ class MemoryLog(Telling):
     Every tick's appends are one group, committed a moment after they were
     submitted. A test can `hold` commits back, make the log `fail` and `recover`,
     and go on with what was committed after a crash by `reopened`. Use it as it is
-    or by `async with`. `now_us` is the wall clock in microseconds.
+    or by `async with`. `now_us` is the wall clock in microseconds. With a `keyring`
+    it encrypts as others do; one with a file would block the loop. `store` is what
+    another log has left.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - options by name, each with its default
         self,
         registry: Registry,
         *,
         node: str = "",
         unwritten_max: int = 20_000,
         now_us: Callable[[], int] = wall_us,
+        keyring: MemoryKeyring | None = None,
+        store: MemoryStore | None = None,
     ) -> None:
         super().__init__()
-        self._registry = registry
+        self._registry = registry = registry.merged(Registry(ERASURES))
+        self._keyring = keyring
+        self._decode = RowDecoder(registry, keyring)
         self._encoder = EventEncoder(registry)
         self._now_us = now_us
         self._unwritten = 0
@@ -62,11 +72,13 @@ class MemoryLog(Telling):
         self._scheduled = False
         self.node = node
         self.congested = False
-        self._open(MemoryStore())
+        self._open(store or MemoryStore())
 
     def _open(self, store: MemoryStore) -> None:
-        self._store = store
         store.epoch += 1
+        committer = StoreCommitter(store, self._now_us, self.node)
+        self._committer = keyed(committer, self._keyring, "the log in memory")
+        self._store = store
         self.epoch = store.epoch
         self.position = len(store.rows)
         self.available = True
@@ -138,6 +150,7 @@ class MemoryLog(Telling):
             node=self.node,
             unwritten_max=self._unwritten_max,
             now_us=self._now_us,
+            keyring=self._keyring,
         )
         twin._encoder = self._encoder
         twin._open(self._left())
@@ -193,7 +206,7 @@ class MemoryLog(Telling):
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; see `EventLog.save_snapshot`."""
         if self.available:
-            self._store.save_snapshot(snapshot)
+            self._committer.commit([], [snapshot])
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -214,10 +227,12 @@ class MemoryLog(Telling):
                 raise pending.refused
             if pending.incarnation is not None and pending.incarnation.revoked:
                 raise StaleWriterError
-            return self._store.apply(pending, self._now_us(), self.node)
+            ((_, outcome),) = self._committer.commit([pending], [])
         except AppendRejectedError as error:
-            pending.revoke_after(error)
-            return error
+            outcome = error
+        if isinstance(outcome, LogError):
+            pending.revoke_after(outcome)
+        return outcome
 
     def _settle(self, outcomes: list[Outcome], position: int) -> None:
         """Tell those who wait, on the loop and later."""
@@ -270,7 +285,8 @@ class MemoryLog(Telling):
 
     def _recorded(self, position: int) -> Recorded:
         row = self._store.rows[position - 1]
-        event = self._registry.decode(row.event.tag, row.header.v, row.data)
+        place = row.stream, row.version, row.event.tag
+        event = self._decode.event(place, row.header, row.data)
         return Recorded(position, row.stream, row.version, event, row.header)
 
     async def head(self, stream: str) -> StreamHead | None:
@@ -298,4 +314,5 @@ class MemoryLog(Telling):
         version = len(self._store.positions.get(stream, ()))
         if at_version is not None:
             version = min(version, at_version)
-        return self._store.snapshot(stream, fold_version, version)
+        found = self._store.snapshot(stream, fold_version, version)
+        return found and self._decode.snapshot(found)

@@ -1,6 +1,6 @@
 """What a log in memory has instead of a disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -13,10 +13,16 @@ from .api import (
     StreamAppend,
     StreamHead,
 )
-from .document import encode_header
+from .document import encode_header, join
 from .encoding import is_name
 from .engine import SNAPSHOTS_KEPT
-from .errors import EncodingError, KeyTakenError, VersionConflictError
+from .errors import (
+    AppendRejectedError,
+    EncodingError,
+    KeyTakenError,
+    VersionConflictError,
+)
+from .outcomes import Outcome
 from .pending import Pending
 
 
@@ -28,6 +34,55 @@ class MemoryRow(msgspec.Struct, frozen=True, gc=False):
     event: type[Event]
     data: bytes
     header: Header
+
+
+class StoreCommitter:
+    """A `Committer` that commits to a store at once."""
+
+    epoch: int
+
+    def __init__(
+        self, store: "MemoryStore", now_us: Callable[[], int], node: str
+    ) -> None:
+        self.epoch = store.epoch
+        self.digests: Sequence[bytes] = ()
+        """There are none."""
+        self._store = store
+        self._now_us = now_us
+        self._node = node
+
+    @property
+    def position(self) -> int:
+        """The last position."""
+        return len(self._store.rows)
+
+    def commit(
+        self, appends: Sequence[Pending], snapshots: Sequence[Snapshot]
+    ) -> list[Outcome]:
+        """Write what can be written; see `Committer`."""
+        outcomes: list[Outcome] = []
+        now_us = self._now_us() if appends else 0
+        for pending in appends:
+            outcome: Appended | AppendRejectedError
+            try:
+                outcome = self._store.apply(pending, now_us, self._node)
+            except AppendRejectedError as error:
+                outcome = error
+            outcomes.append((pending.done, outcome))
+        for snapshot in snapshots:
+            self._store.save_snapshot(snapshot)
+        return outcomes
+
+    def last_document(self, stream: str) -> bytes | None:
+        """Return the document of a stream's last event; see `Committer`."""
+        positions = self._store.positions.get(stream)
+        if not positions:
+            return None
+        row = self._store.rows[positions[-1] - 1]
+        return join(encode_header(row.header), row.data)
+
+    def rest(self, *, idle: bool) -> None:
+        """Do nothing: memory needs no care."""
 
 
 class MemoryStore:

@@ -125,7 +125,7 @@ class RowDecoder:
         try:
             header, data = split(document)
             known = _header(header)
-            event = self._event(row, known, data)
+            event = self.event(row[1:4], known, data)
         except KeyMissingError as error:
             raise KeyMissingError(f"at position {position}: {error}") from error
         except DataError as error:
@@ -137,10 +137,14 @@ class RowDecoder:
             ) from error
         return Recorded(position, stream, version, event, known)
 
-    def _event(
-        self, row: EventRow, header: Header, data: bytes
+    def event(
+        self, place: tuple[str, int, str], header: Header, data: bytes
     ) -> Event | UnknownEvent:
-        _, stream, version, tag, _ = row
+        """Return the event at a stream, version and tag, given its header and data.
+
+        Raises `KeyMissingError`, `DataError` and `LogDamagedError`.
+        """
+        stream, version, tag = place
         stored = ciphertext(data) if header.owner else None
         if stored is None:
             return self._decode(tag, header.v, data)

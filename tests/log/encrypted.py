@@ -45,9 +45,7 @@ class EncryptionContract:
 
     @pytest.fixture
     def other(self, tmp_path: Path) -> Keyring:
-        other = Keyring(tmp_path / "other.jsonl")
-        other.encrypt("ann", b"{}", b"")
-        return other
+        return Keyring(tmp_path / "other.jsonl")
 
     @pytest.mark.asyncio
     async def test_only_who_has_keys_reads_what_has_an_owner(
@@ -105,6 +103,7 @@ class EncryptionContract:
         with pytest.raises(KeyMissingError, match="open it with the keyring"):
             async with engine.open(None):
                 pass
+        await run_sync(other.encrypt, "ann", b"{}", b"")
         with pytest.raises(KeyMissingError, match=r"put the key file of the log there"):
             async with engine.open(other):
                 pass

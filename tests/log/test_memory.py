@@ -1,7 +1,8 @@
 """The twin keeps the contract, and fails when it is told to."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -13,8 +14,11 @@ from dramaturg.events.log import (
     MemoryLog,
     OutcomeUnknownError,
 )
+from dramaturg.events.log.encryption import Keyring, MemoryKeyring
+from dramaturg.events.log.memory_store import MemoryStore
 
 from .contract import AT, LogContract, Outcomes, append, on
+from .encrypted import EncryptionContract
 from .vocabulary import REGISTRY, Counted, Started
 
 
@@ -40,6 +44,34 @@ class TestMemoryLog(LogContract):
     @pytest.fixture
     def engine(self) -> MemoryEngine:
         return MemoryEngine()
+
+
+class EncryptedMemory:
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    @asynccontextmanager
+    async def open(self, keyring: Keyring | None) -> AsyncGenerator[EventLog]:
+        assert keyring is None or isinstance(keyring, MemoryKeyring)
+        async with MemoryLog(REGISTRY, keyring=keyring, store=self._store) as log:
+            yield log
+
+    def stored(self) -> bytes:
+        return b"".join(row.data for row in self._store.rows)
+
+
+class TestEncryptedMemoryLog(EncryptionContract):
+    @pytest.fixture
+    def engine(self) -> EncryptedMemory:
+        return EncryptedMemory()
+
+    @pytest.fixture
+    def keys(self) -> MemoryKeyring:
+        return MemoryKeyring()
+
+    @pytest.fixture
+    def other(self) -> MemoryKeyring:
+        return MemoryKeyring()
 
 
 @pytest.mark.asyncio

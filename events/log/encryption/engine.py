@@ -37,18 +37,25 @@ class KeyedEngine:
 
     def open(self, acknowledged: int | None) -> Committer:
         """Open the store and begin an epoch. Raises `KeyMissingError`, too."""
-        committer = self._engine.open(acknowledged)
-        if self._keyring is None:
-            for stream in (MARK, STREAM):
-                if committer.last_document(stream) is not None:
-                    raise KeyMissingError(
-                        f"{self.name} holds events that are encrypted, as {stream} "
-                        "says, and no key file was named: open it with the keyring of "
-                        "the log (`keys.jsonl` or a link to it beside the file), for "
-                        "what is written without could never be erased",
-                    )
-            return committer
-        return EncryptingCommitter(committer, self._keyring)
+        return keyed(self._engine.open(acknowledged), self._keyring, self.name)
+
+
+def keyed(committer: Committer, keyring: Keyring | None, name: str) -> Committer:
+    """Return who commits to the log `name`, and encrypts if there is a keyring.
+
+    Raises `KeyMissingError` if the log is encrypted and the keyring is not its own.
+    """
+    if keyring is not None:
+        return EncryptingCommitter(committer, keyring)
+    for stream in (MARK, STREAM):
+        if committer.last_document(stream) is not None:
+            raise KeyMissingError(
+                f"{name} holds events that are encrypted, as {stream} says, and no "
+                "key file was named: open it with the keyring of the log "
+                "(`keys.jsonl` or a link to it beside the file), for what is written "
+                "without could never be erased",
+            )
+    return committer
 
 
 class EncryptingCommitter:
