@@ -26,6 +26,7 @@ class BreakerActor(EventSourced[BreakerState]):
 
     fold = FOLD
     snapshot_every = SNAPSHOT_EVERY
+    personal = False
 
     def __init__(self, breaker: Breaker, desk: Desk) -> None:
         self.stream = f"{FOLD.kind}/{breaker.name}"

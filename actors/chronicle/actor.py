@@ -77,6 +77,7 @@ class Chronicle(EventSourced[SystemState]):
 
     fold = FOLD
     snapshot_every = 100
+    personal = False
 
     def __init__(self, name: str, limits: ChronicleLimits) -> None:
         self.stream = f"{FOLD.kind}/{name}"

@@ -22,7 +22,7 @@ from ..runtime import (
 )
 from .ages import Ages
 from .counts import Counts
-from .deciding import Setting, admit, refused
+from .deciding import Setting, admit, erased, refused
 from .desk import wished, writes
 from .entry import FOLD, Entry
 from .handing import Handing, Owners, forgotten
@@ -136,7 +136,7 @@ class DeadLetterActor(StreamOwner[Entry]):
             stream = adoption.stream
             if stream in states:
                 continue
-            ctx.adopt(stream, adoption.events)
+            ctx.adopt(stream, adoption.events, adoption.owner)
             entry = states.get(stream)
             if entry is None:
                 continue
@@ -173,8 +173,13 @@ class DeadLetterActor(StreamOwner[Entry]):
             case Start():
                 self._ask_again(states)
                 ctx.timers.once("pace", 0, Round(planned_only=True))
-                fresh = [entry for entry in states.values() if entry.version == 1]
-                changes = {entry.stream: admit(entry, setting) for entry in fresh}
+                changes = {
+                    entry.stream: erased(setting)
+                    for entry in states.values()
+                    if entry.erased
+                }
+                fresh = [e for e in states.values() if e.version == 1 and not e.erased]
+                changes |= {entry.stream: admit(entry, setting) for entry in fresh}
                 return changes | self._evict(states, setting)
             case FoundInLog():
                 return self._adopted(states, command.adoptions, ctx)
@@ -243,7 +248,7 @@ class DeadLetterActor(StreamOwner[Entry]):
     def _ask_again(self, states: Entries) -> None:
         """Ask the owners who have not answered, or not before a restart."""
         for entry in states.values():
-            if entry.place == "redriving":
+            if entry.place == "redriving" and not entry.erased:
                 self._handing.ask(entry)
 
     def _look_in_the_log(self, ctx: OwnerContext) -> None:

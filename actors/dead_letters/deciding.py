@@ -27,6 +27,8 @@ from .policy import QueuePolicy
 
 Remark = Claim | Release | Note | Escalate | Prioritise
 Farewell = Literal["discard", "resolve"]
+ERASED = "its owner's data was erased, and with it the work"
+"""Why an entry is discarded of which an event was erased."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -99,6 +101,11 @@ def expire(entry: Entry, setting: Setting) -> tuple[Event, ...]:
     if entry.place != "parked" or entry.claimed_by or expires_us > setting.now_us:
         return ()
     return (Expired(at_us=setting.now_us),)
+
+
+def erased(setting: Setting) -> tuple[Event, ...]:
+    """Let go of an entry of which an event was erased: nobody can redrive it."""
+    return (Discarded(reason=ERASED, by=setting.by, at_us=setting.now_us),)
 
 
 def close(

@@ -4,7 +4,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from ...events import Event, Fold
+from ...events import Erased, Event, Fold
 from ...events.dead_letters import (
     Claimed,
     Discarded,
@@ -74,6 +74,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     notes: int = 0
     reason: str = ""
     """Why it ended, where somebody decided so."""
+    erased: bool = False
+    """Whether the data of any of its events was erased: what it was is not known."""
 
 
 Movement = Parked | RetryScheduled | RetryCancelled | RedriveRequested | RedriveRefused
@@ -173,6 +175,21 @@ def _ended(state: Entry, event: Ending) -> Entry:
             assert_never(event)
 
 
+def _erased(state: Entry, event: Erased) -> Entry:
+    """Go by the tag, which is all that is left."""
+    place = _PLACES.get(event.tag, "parked")
+    return _change(state, version=state.version + 1, place=place, erased=True)
+
+
+_PLACES: dict[str, Place] = {
+    Returned.tag: "returned",
+    Evicted.tag: "evicted",
+    Expired.tag: "expired",
+    Discarded.tag: "discarded",
+    Resolved.tag: "resolved",
+}
+
+
 def _initial(stream: str) -> Entry:
     return Entry(stream)
 
@@ -182,5 +199,5 @@ FOLD: Fold[Entry] = Fold(
     state=Entry,
     initial=_initial,
     evolve=evolve,
-    erased=lambda state, _: _change(state, version=state.version + 1),
+    erased=_erased,
 )

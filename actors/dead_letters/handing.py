@@ -77,8 +77,11 @@ async def forgotten(
     for head in await log.open_streams(prefix):
         if head.stream in known or len(adoptions) == most:
             continue
-        recorded = [each.event for each in await log.read_stream(head.stream)]
-        events: list[Event] = [e for e in recorded if not isinstance(e, UnknownEvent)]
+        recorded = await log.read_stream(head.stream)
+        events: list[Event] = [
+            e.event for e in recorded if not isinstance(e.event, UnknownEvent)
+        ]
         if len(events) == len(recorded):
-            adoptions.append(Adopt(head.stream, tuple(events)))
+            owner = recorded[0].header.owner
+            adoptions.append(Adopt(head.stream, tuple(events), owner))
     return FoundInLog(tuple(adoptions))

@@ -38,6 +38,8 @@ class Adopt(Message):
     """The stream of the entry."""
     events: tuple[Event, ...]
     """All of its events, from version 1."""
+    owner: str = ""
+    """Whose data they are; empty: whose this message is."""
 
 
 class TakeBack(Ask[bool]):

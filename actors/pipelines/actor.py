@@ -96,6 +96,9 @@ class PipelineActor(ItemEffects):
         crew.desk.look_again(self.pipeline.in_flight_max - board.open)
 
     def _take_up(self, stream: str, item: Item) -> None:
+        if item.erased:
+            self.ctx.self.tell(StartItem(stream), origin=origin(item))
+            return
         if item.phase == "running":
             worker = self.crew.workers.get(item.stage)
             if worker is None:

@@ -146,7 +146,7 @@ class Board:
     def _idle(self, stream: str, item: Item) -> None:
         """Line an item up that may start; one whose time must come waits for `wake`."""
         timed = item.due_us and not item.begun and not item.back
-        if item.place == "waiting" and not timed:
+        if item.place == "waiting" and not timed and not item.erased:
             self._join(stream, item)
         elif stream in self.queued:
             self._leave(stream)

@@ -26,6 +26,7 @@ class ControlActor(EventSourced[Control]):
     """Owns `pipeline/<name>`; what is paused there holds from the next attempt on."""
 
     fold = control.FOLD
+    personal = False
 
     def __init__(self, pipeline: Pipeline, crew: Crew) -> None:
         self.stream = pipeline.stream

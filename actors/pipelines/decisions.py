@@ -7,7 +7,7 @@ import msgspec
 
 from ...events.dead_letters import Returned
 from ...events.log import IdempotencyKey
-from ...events.pipelines import GaveUp, ItemSubmitted, Redriven
+from ...events.pipelines import GaveUp, ItemDiscarded, ItemSubmitted, Redriven
 from ..runtime import (
     Message,
     OwnerContext,
@@ -50,6 +50,8 @@ from .pipeline import Pipeline
 
 Items = Mapping[str, Item]
 NOTHING = OwnerDecision()
+ERASED = "its owner's data was erased; what its stages did was not undone"
+"""Why an item is discarded of which an event was erased."""
 
 
 class ItemDecisions(StreamOwner[Item]):
@@ -138,11 +140,17 @@ class ItemDecisions(StreamOwner[Item]):
     def start(
         self, states: Items, command: StartItem, ctx: OwnerContext
     ) -> OwnerDecision:
-        """Start the next attempt, if there still is room for it."""
+        """Start the next attempt, if there still is room for it.
+
+        What was erased ends here: nobody knows what it was to be done with.
+        """
         item = states.get(command.stream)
         if item is None:
             return NOTHING
         board = self.board
+        if item.erased:
+            end = ItemDiscarded(reason=ERASED)
+            return OwnerDecision((Write(item.stream, (end,)),))
         stage = attempts.wanted(item, board.plan)
         if stage and not board.free(stage):
             return NOTHING

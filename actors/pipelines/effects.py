@@ -13,6 +13,7 @@ from ...events.pipelines import (
     CompensationPutOff,
     CompensationStarted,
     GaveUp,
+    ItemDiscarded,
     ItemDone,
     ItemSubmitted,
     PutOff,
@@ -231,6 +232,7 @@ REACTIONS: dict[type[Event], Callable[[Any, str, Any], None]] = {
     GaveUp: ItemEffects.on_end,
     RolledBack: ItemEffects.on_end,
     Cancelled: ItemEffects.on_end,
+    ItemDiscarded: ItemEffects.on_end,
     Parked: ItemEffects.on_parked,
 }
 """What each durable event brings about; the others bring nothing about."""

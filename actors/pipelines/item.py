@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ...events.event import Event
+from ...events.event import Erased, Event
 from ...events.fold import Fold
 from ...events.pipelines import (
     NOTHING,
@@ -105,6 +105,8 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     entry: str = ""
     """The stream of its dead letter entry, while it is one."""
     redrives: int = 0
+    erased: bool = False
+    """Whether the data of any of its events was erased: it cannot go on."""
 
     @property
     def place(self) -> Place:
@@ -317,4 +319,23 @@ CLAUSES: dict[type[Event], Callable[[Item, Any], Item]] = {
 }
 """How each event changes an item."""
 
-FOLD: Fold[Item] = Fold(kind="item", state=Item, initial=Item, evolve=evolve)
+PLACES: dict[str, Place] = {
+    ItemDone.tag: "done",
+    GaveUp.tag: "dead_lettered",
+    RolledBack.tag: "rolled_back",
+    Cancelled.tag: "cancelled",
+    ItemDiscarded.tag: "discarded",
+    ItemExpired.tag: "expired",
+    ItemEvicted.tag: "evicted",
+}
+"""Where an item is after an event of which nothing but the tag is left."""
+
+
+def erased(item: Item, event: Erased) -> Item:
+    """Return the item after an event whose data was erased."""
+    return replace(_idle(item, PLACES.get(event.tag, "waiting")), erased=True)
+
+
+FOLD: Fold[Item] = Fold(
+    kind="item", state=Item, initial=Item, evolve=evolve, erased=erased
+)

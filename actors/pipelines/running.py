@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ...events.event import Event
+from ...events.event import Erased, Event
 from ...events.log import EventLog, KeyTakenError
 from ..runtime import ActorSystem, Ask, Origin
 from .board import CLOSED
@@ -115,8 +115,8 @@ class RunningPipeline:
         if not recorded:
             raise ItemNotOpenError(item)
         for each in recorded:
-            if isinstance(each.event, Event):
-                state = FOLD.evolve(state, each.event)
+            if isinstance(each.event, Event | Erased):
+                state = FOLD.step(state, each.event)
         return state
 
     async def wait_idle(self) -> None:

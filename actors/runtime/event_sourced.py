@@ -46,6 +46,9 @@ class EventSourced(Actor, Generic[S]):
     """Whether it decides the next command while earlier events are being written."""
     undurable_max: int = 1000
     """With so many events being written it takes no further commands."""
+    personal: bool = True
+    """Whether its events are the data of whose message led to them. Those of a part of
+    the system, which goes on when an owner is erased, are nobody's."""
     journal: "EventSourcedJournal[S]"
 
     def open_journal(self) -> "EventSourcedJournal[S]":
@@ -127,6 +130,8 @@ class EventSourcedJournal(Journal, Generic[S]):
         if not events:
             self.answer(message, decision.reply)
             return
+        if not self._actor.personal:
+            self._disown()
         before, version = self.state, self.version
         append = StreamAppend(self._stream, version, events)
         self._apply(append)
@@ -140,6 +145,11 @@ class EventSourcedJournal(Journal, Generic[S]):
         every = self._actor.snapshot_every
         if every is not None and self.version // every > version // every:
             entry.snapshot = self.state
+
+    def _disown(self) -> None:
+        origin = self._cell.origin
+        if origin is not None and origin.owner:
+            self._cell.origin = msgspec.structs.replace(origin, owner="")
 
     def _apply(self, append: StreamAppend) -> None:
         events, version = append.events, append.expected

@@ -26,6 +26,8 @@ class Recovered(msgspec.Struct, frozen=True):
     version: int
     last: type[Event | Erased] | None
     """The class of its last event, if any was read."""
+    owner: str = ""
+    """Whose data its events are; nobody's if any of them was erased."""
 
 
 async def recovered(
@@ -43,6 +45,7 @@ async def recovered(
     if snapshots:
         state, version = await _from_snapshot(log, fold, stream, state)
     last: type[Event | Erased] | None = None
+    owner, erased = "", False
     while True:
         page = await log.read_stream(stream, after=version, until=version + PAGE)
         before, events = version, list[Event | Erased]()
@@ -65,9 +68,11 @@ async def recovered(
                 )
             events.append(event)
             last = type(event)
+            owner = owner or recorded.header.owner
+            erased = erased or last is Erased
         state = folded(fold, stream, state, events, before)
         if len(page) < PAGE:
-            return state, Recovered(version, last)
+            return state, Recovered(version, last, "" if erased else owner)
 
 
 def folded(

@@ -1,6 +1,6 @@
 """The actor that owns many streams: a pipeline's items, a queue's dead letters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -14,6 +14,7 @@ from .event_sourced import decide_command
 from .handlers import handlers_of
 from .journal import Journal
 from .messages import Message
+from .origin import NOWHERE
 from .outbox import Entry, Known
 from .recovery import folded, recovered
 
@@ -57,13 +58,14 @@ class OwnerContext(ActorContext):
         """Say whose streams these are: the runtime's call."""
         self._journal = journal
 
-    def adopt(self, stream: str, events: Iterable[Event]) -> None:
+    def adopt(self, stream: str, events: Iterable[Event], owner: str = "") -> None:
         """Own `stream` from now on; `events` are all it has, from version 1.
 
-        Harmless if it is known to go that far already.
+        They are `owner`'s data, or whose the message is. Harmless if the stream is
+        known to go that far already.
         """
         assert self._journal is not None
-        self._journal.adopt(stream, tuple(events))
+        self._journal.adopt(stream, tuple(events), owner or self.origin.owner)
 
     def release(self, stream: str) -> None:
         """Forget `stream`: another actor owns it from now on."""
@@ -76,6 +78,8 @@ class StreamOwner(Actor, Generic[S]):
 
     Every message is a command for `decide`, except classes that have a method with
     `@handles`. A stream leaves `states` once the event that closes it is durable.
+    Whose data a stream's first events are, theirs are the later ones, whoever sent
+    the message that led to them.
     """
 
     prefix: str
@@ -135,7 +139,15 @@ class StreamOwnerJournal(Journal, Generic[S]):
 
     _context: OwnerContext
 
-    __slots__ = ("_actor", "_changed", "_fold", "_prefix", "states", "versions")
+    __slots__ = (
+        "_actor",
+        "_changed",
+        "_fold",
+        "_owners",
+        "_prefix",
+        "states",
+        "versions",
+    )
 
     def __init__(self, actor: StreamOwner[S], context: OwnerContext) -> None:
         super().__init__(
@@ -151,6 +163,8 @@ class StreamOwnerJournal(Journal, Generic[S]):
         self._prefix = actor.prefix
         self.states: dict[str, S] = {}
         self.versions: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
+        """Whose data the streams are that are somebody's."""
 
     async def _recover(self) -> None:
         for head in await self._log.open_streams(self._prefix):
@@ -161,12 +175,14 @@ class StreamOwnerJournal(Journal, Generic[S]):
                 snapshots=False,
             )
             self._put(head.stream, state, read.version)
+            if read.owner:
+                self._owners[head.stream] = read.owner
 
     def _resume(self) -> None:
         """Have the actor do what its states still owe."""
         self._actor.resume(self.states, self._context)
 
-    def adopt(self, stream: str, events: tuple[Event, ...]) -> None:
+    def adopt(self, stream: str, events: tuple[Event, ...], owner: str) -> None:
         """Take a stream over."""
         if self.versions.get(stream, -1) >= len(events):
             return
@@ -175,10 +191,13 @@ class StreamOwnerJournal(Journal, Generic[S]):
             return
         state = folded(self._fold, stream, self._fold.initial(stream), events, 0)
         self._put(stream, state, len(events))
+        if owner:
+            self._owners[stream] = owner
 
     def release(self, stream: str) -> None:
         """Forget a stream."""
         before = self.states.pop(stream, None)
+        self._owners.pop(stream, None)
         if self.versions.pop(stream, None) is not None:
             self._changed(stream, before, None)
 
@@ -199,6 +218,9 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if not events:
             self.answer(message, decision.reply)
             return
+        origin = self._cell.origin
+        if self._owners or (origin is not None and origin.owner):
+            self._own((stream,))
         before, version = self.states.get(stream), self.versions.get(stream, 0)
         known, expected = (stream, before, version), writes[0].expected
         if expected is None:
@@ -214,6 +236,9 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if not appends:
             self.answer(message, decision.reply)
             return
+        origin = self._cell.origin
+        if self._owners or (origin is not None and origin.owner):
+            self._own([append.stream for append in appends])
         before = [self._known(append.stream) for append in appends]
         assert len({known[0] for known in before}) == len(before), "a Write per stream"
         count = 0
@@ -222,6 +247,21 @@ class StreamOwnerJournal(Journal, Generic[S]):
             self._apply(append)
         entry = self.submit(message, decision, appends, before, count)
         entry.closes = True  # some may; it is looked at once they are durable
+
+    def _own(self, streams: Sequence[str]) -> None:
+        """Have events written as their owner's, whoever caused them.
+
+        A decision about the streams of several owners is as its message says.
+        """
+        owners, cell = self._owners, self._cell
+        origin = cell.origin or NOWHERE
+        known = {owners[stream] for stream in streams if stream in owners}
+        if len(known) == 1 and (owner := known.pop()) != origin.owner:
+            cell.origin = origin = msgspec.structs.replace(origin, owner=owner)
+        if origin.owner:
+            for stream in streams:
+                if stream not in self.versions and stream.startswith(self._prefix):
+                    owners[stream] = origin.owner
 
     def _append(self, write: Write) -> StreamAppend:
         expected = write.expected

@@ -1,6 +1,5 @@
 """The actor that sees transactions through: decisions in, effects out."""
 
-from itertools import chain
 from typing import assert_never
 
 from ...events import Event
@@ -113,10 +112,9 @@ class CoordinatorActor(StreamOwner[Transaction]):
                     return OwnerDecision(reply=known)
                 return self._desk.begun(states, command, ctx)
             case RecoverAll():
-                writes = [
-                    self._told(state, Recovered(), ctx) for state in states.values()
-                ]
-                return OwnerDecision(tuple(chain.from_iterable(writes)))
+                for stream in states:  # each in its owner's name
+                    ctx.self.tell(Report(stream, Recovered()))
+                return OwnerDecision()
             case _:
                 stream = _about(command)
                 running = self._works.running(stream)

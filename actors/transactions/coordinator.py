@@ -8,7 +8,7 @@ import msgspec
 
 from ...events import Erased, UnknownEvent
 from ...events.log import EventLog, KeyTakenError, LogUnavailableError, Recorded
-from ..runtime import ActorFailedError, ActorStoppedError, ChildSpec, Ref
+from ..runtime import ActorFailedError, ActorStoppedError, ChildSpec, Origin, Ref
 from .actor import CoordinatorActor
 from .errors import TransactionNotFoundError
 from .fence import Fences
@@ -42,6 +42,8 @@ class Transaction(msgspec.Struct, frozen=True):
     deadline_s: float = 300.0
     """Before the pivot, it turns back when this has passed."""
     name: str = ""
+    owner: str = ""
+    """Whose data it is; empty: whose the message is by which it is begun."""
 
 
 class Coordinator:
@@ -96,7 +98,8 @@ class Coordinator:
             key=transaction.key,
         )
         try:
-            return await self._ref.ask(command)
+            origin = Origin(owner=transaction.owner) if transaction.owner else None
+            return await self._ref.ask(command, origin=origin)
         except KeyTakenError as error:
             return error.stream
 

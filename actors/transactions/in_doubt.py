@@ -3,6 +3,7 @@
 from ...events import Event
 from ...events.transactions import (
     CompensationFailed,
+    RolledBack,
     StepDone,
     StepDoubted,
     StepFailed,
@@ -12,11 +13,16 @@ from .moves import Setting, again, lost, overdue, stuck, undo
 from .news import Answered
 from .transaction import StepState, Transaction
 
+ERASED = "its owner's data was erased; what its steps did was not taken back"
+"""Why the end is declared of a transaction of which an event was erased."""
+
 
 def recovered(
     state: Transaction, running: frozenset[int], setting: Setting
 ) -> list[Event]:
     """Deal with the steps whose outcome nobody will report any more."""
+    if state.erased:
+        return [RolledBack(reason=ERASED, at_us=setting.now_us, forced=ERASED)]
     if state.phase == "back":
         return [
             _undo_in_doubt(number, step, setting)

@@ -4,7 +4,7 @@ from typing import Literal, assert_never
 
 import msgspec
 
-from ...events import Event, Fold
+from ...events import Erased, Event, Fold
 from ...events.pipelines import NOTHING
 from ...events.transactions import (
     Began,
@@ -83,6 +83,8 @@ class Transaction(msgspec.Struct, frozen=True, gc=False):
     stuck_direction: Direction = "forward"
     letter: str = ""
     """The stream of its dead letter, while it is stuck."""
+    erased: bool = False
+    """Whether the data of any of its events was erased: nobody can see it through."""
 
     @property
     def pivoted(self) -> bool:
@@ -109,9 +111,9 @@ _change = msgspec.structs.replace
 def evolve(state: Transaction, event: Event) -> Transaction:
     """Fold one event into the state."""
     state = _change(state, version=state.version + 1)
-    if isinstance(event, StepHappening | Retried | StepSkipped) and event.step >= len(
-        state.steps
-    ):
+    if isinstance(
+        event, StepHappening | Retried | StepSkipped | Stuck
+    ) and event.step >= len(state.steps):
         return state  # the event that named the steps was erased
     if isinstance(event, StepHappening):
         return with_step(state, event.step, _step(state.steps[event.step], event))
@@ -218,6 +220,18 @@ def _resolved(state: Transaction, event: Retried | StepSkipped) -> StepState:
     return _change(step, status=status, failures=0, retry_at_us=event.at_us)
 
 
+def _erased(state: Transaction, event: Erased) -> Transaction:
+    """Go by the tag, which is all that is left."""
+    phase = _PHASES.get(event.tag, state.phase)
+    return _change(state, version=state.version + 1, phase=phase, erased=True)
+
+
+_PHASES: dict[str, Phase] = {
+    Committed.tag: "committed",
+    RolledBack.tag: "rolled_back",
+}
+
+
 def _initial(stream: str) -> Transaction:
     return Transaction(stream)
 
@@ -227,5 +241,5 @@ FOLD: Fold[Transaction] = Fold(
     state=Transaction,
     initial=_initial,
     evolve=evolve,
-    erased=lambda state, _: _change(state, version=state.version + 1),
+    erased=_erased,
 )

@@ -1,5 +1,6 @@
 """A process that is killed in the middle of its work, and what its log then says."""
 
+import asyncio
 import os
 import random
 import signal
@@ -11,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from dramaturg.actors.pipelines import FOLD
-from dramaturg.events import Event
+from dramaturg.events import Erased, Event
 from dramaturg.events.log import seal
+from dramaturg.events.log.encryption import Keyring
+from dramaturg.events.log.encryption.erasing import Erasure, erase_owner
 from dramaturg.events.log.reader import LogReader
+from dramaturg.events.log.sqlite import SqliteLog
+from dramaturg.events.log.verify import verify
 from dramaturg.events.pipelines import ItemDone, ItemSubmitted, StageDone, StageStarted
 from dramaturg.events.vocabulary import vocabulary
 
@@ -114,3 +119,63 @@ def test_work_that_kills_its_process_has_as_many_attempts_as_any(
     assert places.pop("item-3") == "rolled_back"
     assert {*places.values()} <= {"done", "rolled_back"}, "beside it, too"
     assert len(places) == 19
+
+
+def live(folder: Path, kill_after: int) -> list[str]:
+    """Return whose attempts there were in a life that ends as it is told."""
+    words = [sys.executable, str(PROGRAM.with_name("erased.py")), str(folder)]
+    done = subprocess.run(
+        [*words, str(kill_after)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (-signal.SIGKILL if kill_after else 0), done.stderr
+    found = [line.partition(" ") for line in done.stdout.splitlines()]
+    assert all(payload.endswith(f"of {owner}") for owner, _, payload in found), found
+    return [owner for owner, _, _ in found]
+
+
+@pytest.mark.kill
+@pytest.mark.timeout(180)
+def test_the_work_of_the_erased_ends_though_the_process_is_killed_before_and_after(
+    tmp_path: Path,
+) -> None:
+    keyring, log = Keyring(tmp_path / "keys.jsonl"), tmp_path / "log.db"
+
+    async def erase() -> Erasure:
+        async with SqliteLog(log, vocabulary(), keyring=keyring) as opened:
+            return await erase_owner(
+                opened,
+                keyring,
+                "ann",
+                reason="she asked",
+                by="test",
+                artifacts=tmp_path / "artifacts",
+                folder=tmp_path,
+            )
+
+    assert {*live(tmp_path, 9)} == {"ann", "bob"}
+    assert asyncio.run(erase()).ok
+    live(tmp_path, 3)
+    live(tmp_path, 0)
+
+    with LogReader(log, vocabulary(), keyring) as reader:
+        assert reader.open_streams("item/") == []
+        rows = [row for row in reader.read(limit=10_000) if "item/" in row.stream]
+    places: dict[str, str] = {}
+    for stream in {row.stream for row in rows}:
+        state = FOLD.initial(stream)
+        for row in rows:
+            if row.stream == stream and isinstance(row.event, Event | Erased):
+                state = FOLD.step(state, row.event)
+        places[stream] = state.place
+    submitted = [row for row in rows if row.version == 1]
+    erased = {row.stream for row in submitted if isinstance(row.event, Erased)}
+    his = {row.stream for row in submitted if row.header.owner == "bob"}
+    assert {places[stream] for stream in his} == {"done"}
+    assert len(his) == 8
+    assert erased
+    assert {places[stream] for stream in erased} <= {"done", "discarded"}
+    hers = {row.stream for row in submitted if row.header.owner == "ann"}
+    assert len(hers) == 8, "those that were not submitted before are done now"
+    assert {places[stream] for stream in hers - erased} <= {"done"}
+    report = verify(log, vocabulary(), folds=[FOLD], keyring=keyring)
+    assert report.ok, report.damages

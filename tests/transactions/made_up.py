@@ -164,7 +164,9 @@ class House:
         for _ in range(3):
             await self.system.settled()
             note = (Noted(text="", by="test", at_us=0),)
-            await self.log.append([StreamAppend("probe/1", self._notes, note)])
+            await self.log.append(
+                [StreamAppend(f"probe/{self.log.epoch}", self._notes, note)]
+            )
             self._notes += 1
         await self.system.settled()
 
