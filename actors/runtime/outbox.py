@@ -48,11 +48,10 @@ Known = tuple[str, Any, int]
 """A stream with its state (None: not here) and version."""
 
 
-class Entry(msgspec.Struct, eq=False, gc=False):
+class Entry(msgspec.Struct, eq=False):
     """One decision: its events on their way to the disk, and the answer held back.
 
-    It refers to the journal that holds it, but never longer than until its outcome
-    is worked off, so the garbage collector need not look at it.
+    The collector sees it: it refers to its journal, and an error in `react` to it.
     """
 
     journal: "Journal"

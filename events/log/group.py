@@ -106,8 +106,7 @@ class Group:
                     else:
                         position -= 1
             except AppendRejectedError as error:
-                pending.revoke_after(error)
-                outcomes.append((pending.done, error))
+                outcomes.append((pending.done, pending.refusal(error)))
                 continue
             if pending.keys:
                 self._take_keys(pending.keys)

@@ -229,9 +229,7 @@ class MemoryLog(Telling):
                 raise StaleWriterError
             ((_, outcome),) = self._committer.commit([pending], [])
         except AppendRejectedError as error:
-            outcome = error
-        if isinstance(outcome, LogError):
-            pending.revoke_after(outcome)
+            return pending.refusal(error)
         return outcome
 
     def _settle(self, outcomes: list[Outcome], position: int) -> None:

@@ -67,7 +67,7 @@ class StoreCommitter:
             try:
                 outcome = self._store.apply(pending, now_us, self._node)
             except AppendRejectedError as error:
-                outcome = error
+                outcome = pending.refusal(error)
             outcomes.append((pending.done, outcome))
         for snapshot in snapshots:
             self._store.save_snapshot(snapshot)

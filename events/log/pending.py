@@ -10,10 +10,10 @@ from .errors import AppendRejectedError, EncodingError, KeyTakenError, LogError
 from .outcomes import Waiter
 
 
-class Pending(msgspec.Struct, gc=False):
+class Pending(msgspec.Struct):
     """An append with its events encoded.
 
-    It is no part of any cycle, so the garbage collector need not look at it.
+    The collector sees it: whoever is told of the outcome may refer to the log.
     """
 
     streams: Sequence[StreamAppend]
@@ -30,6 +30,15 @@ class Pending(msgspec.Struct, gc=False):
         """End its incarnation, unless only a key was taken."""
         if self.incarnation is not None and not isinstance(error, KeyTakenError):
             self.incarnation.revoked = True
+
+    def refusal(self, error: AppendRejectedError) -> AppendRejectedError:
+        """Return `error` as the outcome, and end the incarnation.
+
+        Without its traceback, whose frames hold the whole group and who waits for it
+        for as long as anybody keeps the error.
+        """
+        self.revoke_after(error)
+        return error.with_traceback(None)
 
 
 def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
@@ -49,5 +58,6 @@ def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
         for key in keys:
             check_key(key)
     except EncodingError as error:
-        return Pending(streams, context, done, keys, incarnation, [], error)
+        refused = error.with_traceback(None)
+        return Pending(streams, context, done, keys, incarnation, [], refused)
     return Pending(streams, context, done, keys, incarnation, datas)

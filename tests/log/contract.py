@@ -347,6 +347,22 @@ class LogContract:
         ]
 
     @pytest.mark.asyncio
+    async def test_a_refusal_keeps_nothing_of_the_group_it_stood_in(
+        self, engine: Engine
+    ) -> None:
+        outcomes = Outcomes()
+        key = IdempotencyKey("s", "k", "a/1")
+        async with engine.open() as log:
+            await log.append([on("a/1", 0, Started())], keys=[key])
+            for name, keys in (("b/1", [key]), ("a/1", [])):
+                log.submit([on(name, 0, Started())], AT, outcomes(name), keys=keys)
+            log.submit([on("c/1", 0, Unregistered())], AT, outcomes("c/1"))
+            await append(log, "d/1", 0, Started())
+
+        errors = [error for _, error in outcomes.all if isinstance(error, LogError)]
+        assert [error.__traceback__ for error in errors] == [None] * 3
+
+    @pytest.mark.asyncio
     async def test_a_key_can_be_used_again_once_it_expired(
         self, engine: Engine
     ) -> None:
