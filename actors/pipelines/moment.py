@@ -11,7 +11,7 @@ from .plan import Plan
 Events = tuple[Event, ...]
 
 
-class Moment(msgspec.Struct, frozen=True, gc=False):
+class Moment(msgspec.Struct, frozen=True):
     """The plan, the time and the room; handed in, so that decisions stay pure."""
 
     plan: Plan

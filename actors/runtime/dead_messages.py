@@ -24,7 +24,7 @@ Reason = Literal[
 _log = structlog.get_logger(__name__)
 
 
-class DeadMessage(msgspec.Struct, frozen=True, gc=False):
+class DeadMessage(msgspec.Struct, frozen=True):
     """A message that nobody worked off; failed *work* is a dead letter."""
 
     reason: Reason
@@ -39,9 +39,8 @@ class DeadMessage(msgspec.Struct, frozen=True, gc=False):
 def plain(message: object) -> object:
     """Return what may be kept of a message.
 
-    What timers and work beside the mailbox put there leads back to the actor, and so
-    to the system that keeps it; the collector does not see through messages, and
-    would never free the system.
+    What timers and work beside the mailbox put there leads back to the actor, with
+    all its state; a dead message keeps none of that.
     """
     match message:
         case Tick():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
+class Decision(msgspec.Struct, frozen=True):
     """What a command leads to: all of it becomes durable, or nothing happened."""
 
     events: tuple[Event, ...] = ()

@@ -35,7 +35,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     (0 if new). Given for streams of others, and for closed ones."""
 
 
-class OwnerDecision(msgspec.Struct, frozen=True, gc=False):
+class OwnerDecision(msgspec.Struct, frozen=True):
     """What a command leads to: one append over all streams, or nothing."""
 
     writes: tuple[Write, ...] = ()
