@@ -86,6 +86,7 @@ class SeededLoop(VirtualLoop):
         self.recent: deque[str] = deque(maxlen=_RECENT)
         """What the last steps were, for a person who looks for a fault."""
         self._thread = threading.get_ident()
+        self._failed = False
 
     @property
     def digest(self) -> str:
@@ -134,6 +135,7 @@ class SeededLoop(VirtualLoop):
         except BaseException as error:
             at = f"step {self.steps}, {self._now_s:g} s"
             error.add_note(f"under seed {self.seed}, at {at} of virtual time")
+            self._failed = True
             with suppress(Exception):  # the first error is the one to be told
                 self._clear_up(task)
             raise
@@ -243,6 +245,14 @@ class SeededLoop(VirtualLoop):
         if threading.get_ident() != self._thread:
             raise UnseededError("call_soon_threadsafe() from another thread")
         return self.call_soon(callback, *args, context=context)
+
+    def abort(self, error: BaseException) -> None:
+        """End the run with `error` after this step, whatever is ready: a crash.
+
+        What has failed and is being cleared up does not fail once more.
+        """
+        if not self._failed:
+            super().abort(error)
 
     def _clear_up(self, main: "asyncio.Task[Any]") -> None:
         """Cancel what is left, the main coroutine first, and let it come to its end."""

@@ -348,6 +348,31 @@ def test_a_crash_ends_the_run_at_once() -> None:
     assert reached == [1, 3]
 
 
+def test_what_has_crashed_is_cleared_up_even_if_it_crashes_again() -> None:
+    async def works() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SeededLoop)
+        try:
+            await asyncio.sleep(1)
+        finally:
+            loop.abort(SystemError("again"))
+            await asyncio.sleep(0)
+            ended.append(1)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SeededLoop)
+        tasks = [asyncio.create_task(works()) for _ in range(2)]
+        await asyncio.sleep(0)
+        loop.abort(ValueError("first"))
+        await asyncio.wait(tasks)
+
+    ended: list[int] = []
+    with pytest.raises(ValueError, match="first"):
+        run_seeded(None, main)
+    assert ended == [1, 1]
+
+
 def test_a_test_may_look_after_every_step() -> None:
     loop = SeededLoop(1)
     seen: list[int] = []
