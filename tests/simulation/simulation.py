@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from random import Random
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -30,6 +31,8 @@ from .sim_log import SimLog, reads
 from .world import Process, World
 
 STEPS_MAX = 400_000
+LOOPS: WeakKeyDictionary[SimLoop, int] = WeakKeyDictionary()
+"""The loops that are in memory, with their seeds."""
 MOVING = frozenset({"waiting", "running", "retry", "redriving"})
 HANDLED = frozenset({"paused", "stuck", "parked"})
 """Where work may wait for a person."""
@@ -90,6 +93,7 @@ class Simulation:
             steps_max=STEPS_MAX,
             lag_s=0.0 if calm else self.plan.lag_s,
         )
+        LOOPS[loop] = self.plan.seed
         clock = LifeClock(loop, self.now_s)
         if self.log is None:
             reading = reads(chance, self.plan.slow_reads_s)
