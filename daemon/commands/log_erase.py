@@ -1,5 +1,6 @@
 """`dramaturg log erase`: one owner's payloads, so that nobody can read them again."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 from ...events import vocabulary
 from ...events.log.encryption import KeyMissingError, Keyring
 from ...events.log.encryption.erasing import Erasure, erase_owner, would_erase
+from ...events.log.file_store import FileStore
 from ...events.log.sqlite import SqliteLog
 from ..errors import UsageError
 from ..layout import found_keys, found_log, keys_path
@@ -51,7 +53,7 @@ def erase(  # noqa: PLR0913 - the options of a command
         )
     artifacts = path.with_name(ARTIFACTS)
     if dry_run:
-        done = would_erase(path, keyring, owner, artifacts)
+        done = would_erase(partial(FileStore, path), keyring, owner, artifacts)
     else:
         done = anyio.run(_erased, path, keyring, owner, reason, by, artifacts, partly)
     if as_json:

@@ -162,6 +162,14 @@ class MemoryLog(Telling):
         self.available = False
         return self._store
 
+    def look(self) -> MemoryStore:
+        """Return what is committed, for a survey."""
+        return self._store
+
+    async def others(self) -> tuple[str, ...]:
+        """Return nobody: nobody else can write it."""
+        return ()
+
     # Writing
 
     def submit(

@@ -24,6 +24,7 @@ from .errors import (
 )
 from .outcomes import Outcome
 from .pending import Pending
+from .rows import Row
 
 
 class MemoryRow(msgspec.Struct, frozen=True, gc=False):
@@ -152,6 +153,39 @@ class MemoryStore:
             if taken is not None:
                 raise KeyTakenError(key.scope, key.key, taken)
             wanted[name] = key.stream
+
+    @property
+    def position(self) -> int:
+        """The last position."""
+        return len(self.rows)
+
+    def page(self, after: int, until: int, limit: int) -> list[Row]:
+        """Return a page of events, as they would stand in a file but for digests."""
+        end = min(until, after + limit)
+        return [
+            Row(
+                position,
+                row.stream,
+                row.version,
+                row.event.tag,
+                join(encode_header(row.header), row.data),
+                None,
+                b"",
+                opaque=False,
+            )
+            for position, row in enumerate(self.rows[after:end], after + 1)
+        ]
+
+    def snapshots(self) -> list[tuple[str, int, int, bytes]]:
+        """Return all snapshots: stream, version, position, state."""
+        return [
+            (each.stream, each.version, each.position, each.state)
+            for kept in self._snapshots.values()
+            for each in kept
+        ]
+
+    def close(self) -> None:
+        """Do nothing: it stays open."""
 
     def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends."""

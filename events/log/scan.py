@@ -7,7 +7,7 @@ from typing import Any
 from .errors import LogDamagedError
 from .integrity import ChainedRow, Damage
 from .rows import Row
-from .stored import Place, StoredEvents
+from .store import Place, Store
 
 PAGE = 1000
 """Rows read at a time, so that a writer's checkpoints are not held up."""
@@ -20,7 +20,7 @@ class Scan:
     page of the file costs the events on it and no others. `damages` are those met.
     """
 
-    def __init__(self, stored: StoredEvents) -> None:
+    def __init__(self, stored: Store) -> None:
         self._stored = stored
         self.damages: list[Damage] = []
         self._told: set[str] = set()

@@ -8,7 +8,7 @@ from .document import split
 from .errors import LogDamagedError
 from .integrity import ChainedRow, Damage
 from .seal import MerkleTree, Sealed
-from .stored import StoredEvents
+from .store import Store
 
 PAGE = 1000
 """Digests read at a time."""
@@ -17,7 +17,7 @@ PAGE = 1000
 class SealCheck:
     """Checks seals in the order of their positions."""
 
-    def __init__(self, stored: StoredEvents) -> None:
+    def __init__(self, stored: Store) -> None:
         self._stored = stored
         self._sealed = self._position = 0
         """How far the last seal goes, and where it stands."""

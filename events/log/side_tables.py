@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,16 +11,13 @@ from ..event import Erased, Event
 from ..fold import Fold
 from ..registry import Registry
 from .api import Snapshot
-from .archive import folder_of
-from .archive.event import STREAM, Archived
-from .archive.segment import file_digest
 from .digest import key_digest, snapshot_digest
-from .document import split
 from .encryption import Keyring
 from .errors import LogDamagedError
 from .integrity import Damage
-from .rows import Row, RowDecoder
-from .stored import LAST, StoredEvents
+from .rows import RowDecoder
+from .store import Store
+from .stored import LAST
 
 PAGE = 1000
 """Rows read at a time, so that a writer's checkpoints are not held up."""
@@ -44,13 +40,6 @@ SELECT scope, key, stream, expires, digest FROM keys
 WHERE (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?
 """
 
-# All in one statement, so that they are counted at one moment.
-_TOTALS = """
-SELECT (SELECT count(*) FROM events) + {archived},
-       (SELECT total(version) FROM streams),
-       (SELECT max(position) FROM events), next_position, committed FROM meta
-"""
-
 _ORPHANS = """
 SELECT position, stream FROM events
 WHERE position NOT IN (SELECT prev FROM events WHERE prev IS NOT NULL)
@@ -67,17 +56,16 @@ class SideTables:
 
     def __init__(
         self,
-        stored: StoredEvents,
+        stored: Store,
         registry: Registry | None,
         folds: Mapping[str, Fold[Any]],
-        log_format: int,
         keyring: Keyring | None = None,
     ) -> None:
         self._keyring = keyring
         self._stored = stored
         self._registry = registry
         self._folds = folds
-        self._format = log_format
+        self._format = stored.format
         self.streams = 0
         """How many heads were checked."""
 
@@ -156,38 +144,9 @@ class SideTables:
                     yield Damage("key", 0, str(stream), message)
             after = page[-1][:2]
 
-    def segments(self, path: Path) -> Iterator[Damage]:
-        """Yield the files of archived events that are not as they were written."""
-        named = {
-            (event.segment, event.digest)
-            for row in self._stored.stream(STREAM, 0, LAST, LAST)
-            if isinstance(event := self._archived(row), Archived)
-        }
-        for segment in self._stored.segments():
-            file = folder_of(path) / segment.segment
-            digest = segment.digest
-            try:
-                found = file_digest(file)
-            except OSError as error:
-                yield Damage("segment", segment.first, "", f"{file}: {error.strerror}")
-                continue
-            if found != digest:
-                message = f"{file} is not as it was written"
-                yield Damage("segment", segment.first, "", message)
-            if (segment.segment, digest.hex()) not in named:
-                message = f"no event says that {file} was archived"
-                yield Damage("segment", segment.first, "", message)
-
-    @staticmethod
-    def _archived(row: Row) -> Archived | None:
-        with suppress(LogDamagedError, msgspec.MsgspecError):
-            return msgspec.json.decode(split(row.document)[1], type=Archived)
-        return None
-
     def totals(self, committed_us: int) -> Iterator[Damage]:
         """Yield what is wrong with how far the log is said to go."""
-        archived = "(SELECT total(events) FROM segments)" if self._format > 1 else "0"
-        totals = self._stored.query(_TOTALS.format(archived=archived))
+        totals = self._stored.totals()
         if len(totals) != 1:
             yield Damage("end", 0, "", "the log does not say where it ends")
             return
@@ -210,7 +169,7 @@ class _Refold:
     """Folds streams again, from one snapshot to the next."""
 
     def __init__(
-        self, stored: StoredEvents, decode: RowDecoder, folds: Mapping[str, Fold[Any]]
+        self, stored: Store, decode: RowDecoder, folds: Mapping[str, Fold[Any]]
     ) -> None:
         self._stored = stored
         self._decode = decode

@@ -14,6 +14,7 @@ from .archive.removal import Removal
 from .committer import SqliteCommitter
 from .encryption import Keyring
 from .encryption.engine import KeyedEngine
+from .file_store import FileStore
 from .lock import WriterLock
 from .opening import open_for_writing, opening_error
 from .reader import LogReader
@@ -64,6 +65,14 @@ class SqliteLog(WrittenLog[LogReader]):
         )
         self.archiving = asyncio.Lock()
         """Held by whoever archives: one at a time."""
+
+    def look(self) -> FileStore:
+        """Open the file for a survey. Blocking."""
+        return FileStore(self.path)
+
+    async def others(self) -> tuple[str, ...]:
+        """Return nobody: one process writes a file."""
+        return ()
 
     def remove(self, removal: Removal) -> None:
         """Queue an append with the removal of the rows that it says are archived."""

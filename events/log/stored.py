@@ -9,6 +9,7 @@ from typing import Any
 from .archive import Archive, Segment
 from .reading import translated
 from .rows import COLUMNS, ROW, EventRow, Row
+from .store import Place
 
 _PAGE = "FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 
@@ -43,9 +44,6 @@ _PLACES_MAX = 500
 
 LAST = 2**62
 """Above every position and version."""
-
-Place = tuple[Any, Any, Any]
-"""Stream, version and digest of an event."""
 
 
 class StoredEvents:

@@ -1,8 +1,8 @@
-"""Goes through a whole log file and says whether it is what was written."""
+"""Goes through a whole log and says whether it is what was written."""
 
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,16 @@ from ..fold import Fold
 from ..registry import Registry
 from .encryption import Keyring
 from .errors import LogDamagedError
+from .file_store import FileStore
 from .integrity import Damage, EventCheck
-from .reading import open_file
 from .scan import Scan
-from .schema import format_of
 from .seal import Sealed
 from .seal_check import SealCheck
 from .side_tables import SideTables
-from .stored import StoredEvents
-from .wal import wal_damage
+from .store import Opening, Store
 
 DAMAGES_MAX = 100
 """How many damages are told apart; after the first few it is the same story."""
-
-STRUCTURES_MAX = 20
-"""Of those, how many SQLite may name in its own structures."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -54,7 +49,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def verify(  # noqa: PLR0913 - options by name, each with its default
-    path: Path,
+    log: Path | Opening,
     registry: Registry | None = None,
     *,
     folds: Iterable[Fold[Any]] = (),
@@ -68,15 +63,17 @@ def verify(  # noqa: PLR0913 - options by name, each with its default
     with their events. `anchors` are seals that were kept elsewhere, or their roots
     alone: only they show that the end of a log was removed, or all of it rewritten, by
     somebody who could write the whole file. What is encrypted is verified as it is
-    stored, without a key; with the `keyring`, snapshots are compared as well. `progress` is called with the position
-    reached and the last one. Damage is reported and not raised.
+    stored, without a key; with the `keyring`, snapshots are compared as well. `log` is
+    a file, or what opens another store. `progress` is called with the position reached
+    and the last one. Damage is reported and not raised.
 
     Raises `LogNotFoundError`, `LogFormatError` and `LogUnreadableError`.
     """
-    verification = _Verification(path, progress, keyring)
+    opening = log if callable(log) else partial(FileStore, log)
+    verification = _Verification(progress, keyring, "" if callable(log) else str(log))
     try:
-        with closing(open_file(path)) as db:
-            verification.run(db, registry, folds, anchors)
+        with closing(opening()) as store:
+            verification.run(store, registry, folds, anchors)
     except LogDamagedError as error:
         at = verification.events.position
         where = f"after position {at}: " if at else ""
@@ -87,13 +84,13 @@ def verify(  # noqa: PLR0913 - options by name, each with its default
 class _Verification:
     def __init__(
         self,
-        path: Path,
         progress: Callable[[int, int], None] | None,
         keyring: Keyring | None,
+        name: str,
     ) -> None:
         self._keyring = keyring
         self.events = EventCheck()
-        self._path = path
+        self._name = name
         self._progress = progress
         self._damages: list[Damage] = []
         self._untold = 0
@@ -104,9 +101,7 @@ class _Verification:
     def report(self) -> Report:
         self._damages.sort(key=lambda damage: damage.position or 2**63)
         damages = tuple(self._damages)
-        return Report(
-            str(self._path), **self._counts, damages=damages, untold=self._untold
-        )
+        return Report(self._name, **self._counts, damages=damages, untold=self._untold)
 
     def note(self, damages: Iterable[Damage]) -> None:
         """Take damages down; where nothing can be read any more, that is one."""
@@ -125,42 +120,27 @@ class _Verification:
 
     def run(
         self,
-        db: sqlite3.Connection,
+        stored: Store,
         registry: Registry | None,
         folds: Iterable[Fold[Any]],
         anchors: Iterable[Sealed | str],
     ) -> None:
-        # Text that is no UTF-8 any more is to fail its digest, not the whole page.
-        db.text_factory = _text
-        stored = StoredEvents(self._path, db)
+        self._name = stored.name
         seals = SealCheck(stored)
         by_kind = {fold.kind: fold for fold in folds}
-        log_format = format_of(db)
-        tables = SideTables(stored, registry, by_kind, log_format, self._keyring)
-        self.note(self._file(stored))
+        tables = SideTables(stored, registry, by_kind, self._keyring)
+        self.note(stored.damages())
         self._all_events(stored, seals)
         self.note(tables.heads())
         self._counts["streams"] = tables.streams
         self.note(tables.snapshots(frozenset(self._damaged)))
         self.note(tables.keys())
-        self.note(tables.segments(self._path))
+        self.note(stored.segment_damages())
         self.note(tables.totals(self.events.committed))
         for anchor in anchors:
             self.note(seals.anchored(anchor, self.events.position))
 
-    def _file(self, stored: StoredEvents) -> Iterator[Damage]:
-        ((page_size,),) = stored.query("PRAGMA page_size")
-        if self._path.stat().st_size % page_size:
-            yield Damage("file", 0, "", "its last page is incomplete: it was cut")
-        damage = wal_damage(self._path)
-        if damage is not None:
-            ((end,),) = stored.query("SELECT coalesce(max(position), 0) FROM events")
-            yield Damage("wal", end + 1, "", f"{damage}: they began at this position")
-        for (message,) in stored.query(f"PRAGMA integrity_check({STRUCTURES_MAX})"):
-            if message != "ok":
-                yield Damage("file", 0, "", message)
-
-    def _all_events(self, stored: StoredEvents, seals: SealCheck) -> None:
+    def _all_events(self, stored: Store, seals: SealCheck) -> None:
         ((end,),) = stored.query("SELECT coalesce(max(position), 0) FROM events")
         scan = Scan(stored)
         for page in scan.pages(0, end):
@@ -173,7 +153,3 @@ class _Verification:
             if self._progress is not None:
                 self._progress(self.events.position, end)
         self.note(scan.damages)
-
-
-def _text(text: bytes) -> str:
-    return text.decode(errors="replace")

@@ -11,7 +11,18 @@ from anyio.to_thread import run_sync
 from dramaturg.events import Erased, Event
 from dramaturg.events.log import Context, EventLog, Snapshot, StreamAppend
 from dramaturg.events.log.encryption import KeyMissingError, Keyring
-from dramaturg.events.log.encryption.event import MARK, EncryptionBegan
+from dramaturg.events.log.encryption.erasing import (
+    ErasableLog,
+    Erasure,
+    erase_owner,
+)
+from dramaturg.events.log.encryption.event import (
+    MARK,
+    STREAM,
+    EncryptionBegan,
+    ErasureBegan,
+    OwnerErased,
+)
 
 from .vocabulary import Counted, Started
 
@@ -19,12 +30,14 @@ ANN = "Ann Miller, 7 Hill Road"
 BOB = "Bob Baker, 12 Lake View"
 
 
+class Log(EventLog, ErasableLog, Protocol):
+    """What every engine gives."""
+
+
 class EncryptedEngine(Protocol):
     """Opens one log again and again, with keys and without."""
 
-    def open(
-        self, keyring: Keyring | None
-    ) -> AbstractAsyncContextManager[EventLog]: ...
+    def open(self, keyring: Keyring | None) -> AbstractAsyncContextManager[Log]: ...
 
     def stored(self) -> bytes:
         """Return all that the store holds of payloads and snapshots."""
@@ -93,6 +106,40 @@ class EncryptionContract:
         assert second == Counted(9), "who comes back gets a new key"
         assert his == [Started(BOB)]
         assert snapshot is None
+
+    @pytest.mark.asyncio
+    async def test_an_erasure_is_said_and_looked_after(
+        self, engine: EncryptedEngine, keys: Keyring, tmp_path: Path
+    ) -> None:
+        async with engine.open(keys) as log:
+            await write(log, "ann", 0, Started(ANN), Counted(3))
+            await write(log, "bob", 0, Started(BOB))
+            log.save_snapshot(Snapshot("person/ann", 2, 2, 1, b"{}"))
+            await write(log, "", 0, Started("nobody's"))
+
+            async def erase() -> Erasure:
+                return await erase_owner(
+                    log,
+                    keys,
+                    "ann",
+                    reason="she asked",
+                    by="tester",
+                    artifacts=tmp_path / "artifacts",
+                )
+
+            done = await erase()
+            again = await erase()
+            said = [row.event for row in await log.read_stream(STREAM)]
+            hers = [row.event for row in await log.read_stream("person/ann")]
+        with pytest.raises(KeyMissingError, match=MARK):
+            async with engine.open(None):
+                pass
+
+        assert done.ok
+        assert (done.events, done.streams, done.readable) == (2, 1, 2)
+        assert (again.events, again.readable) == (2, 0)
+        assert [type(event) for event in said] == [ErasureBegan, OwnerErased]
+        assert [type(event) for event in hers] == [Erased, Erased]
 
     @pytest.mark.asyncio
     async def test_an_encrypted_log_is_refused_without_its_keyring(

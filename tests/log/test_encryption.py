@@ -5,6 +5,7 @@ import gzip
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -37,6 +38,7 @@ from dramaturg.events.log.encryption.erasing import (
     would_erase,
 )
 from dramaturg.events.log.encryption.event import EVENTS, STREAM, OwnerErased
+from dramaturg.events.log.file_store import FileStore
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.transfer import backup_log
@@ -212,7 +214,9 @@ def test_after_an_erasure_the_log_is_whole_and_nothing_of_it_is_readable(
     backup = place.folder.parent / "backup.db"
     backup_log(place.log, backup)
     before = stored(place)
-    wanted = would_erase(place.log, place.keys, "ann", place.artifacts)
+    wanted = would_erase(
+        partial(FileStore, place.log), place.keys, "ann", place.artifacts
+    )
     assert (wanted.events, wanted.streams, wanted.readable) == (4, 2, 4)
     assert (wanted.artifacts, wanted.artifacts_shared) == (1, 1)
     assert stored(place) == before

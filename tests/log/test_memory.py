@@ -51,7 +51,7 @@ class EncryptedMemory:
         self._store = MemoryStore()
 
     @asynccontextmanager
-    async def open(self, keyring: Keyring | None) -> AsyncGenerator[EventLog]:
+    async def open(self, keyring: Keyring | None) -> AsyncGenerator[MemoryLog]:
         assert keyring is None or isinstance(keyring, MemoryKeyring)
         async with MemoryLog(REGISTRY, keyring=keyring, store=self._store) as log:
             yield log

@@ -15,7 +15,7 @@ from ..archive.segment import sync_folder
 from ..errors import LogError
 from .event import STREAM, ErasureBegan, OwnerErased
 from .keyring import SNAPSHOTS, Keyring
-from .survey import Survey
+from .survey import Look, Survey, Surveyed
 
 POSITIONS_TOLD = 10
 
@@ -34,10 +34,27 @@ class PlainPayloadsError(LogError):
         self.positions = positions
 
 
-class ErasableLog(Protocol):
-    """What erasing asks of a log; a `SqliteLog` is one."""
+class NodesAtWorkError(LogError):
+    """Other nodes have the log open, whose actors would remember."""
 
-    path: Path
+    def __init__(self, nodes: Sequence[str]) -> None:
+        super().__init__(
+            f"nodes {', '.join(map(repr, nodes))} have the log open, and what their "
+            "actors read of the owner is in their memory: stop them first",
+        )
+        self.nodes = nodes
+
+
+class ErasableLog(Protocol):
+    """What erasing asks of a log; all of ours are one."""
+
+    def look(self) -> Surveyed:
+        """Open it for a survey. Blocking."""
+        ...
+
+    async def others(self) -> Sequence[str]:
+        """Return what else writes it now: nodes, whose actors remember."""
+        ...
 
     def append(
         self, streams: Sequence[StreamAppend], context: Context
@@ -81,9 +98,9 @@ class Erasure(msgspec.Struct, frozen=True):
         return not self.left and not self.traces
 
 
-def would_erase(path: Path, keyring: Keyring, owner: str, artifacts: Path) -> Erasure:
+def would_erase(look: Look, keyring: Keyring, owner: str, artifacts: Path) -> Erasure:
     """Say what `erase_owner` would do now; any process may ask. Blocking."""
-    return _erasure(owner, Survey(path, keyring, owner), artifacts)
+    return _erasure(owner, Survey(look, keyring, owner), artifacts)
 
 
 async def erase_owner(  # noqa: PLR0913 - by name
@@ -107,10 +124,12 @@ async def erase_owner(  # noqa: PLR0913 - by name
     that stood in the payloads. Interrupted at any moment, it can be repeated. No
     actor may be at work on the log, for it would remember.
 
-    Raises `PlainPayloadsError` unless `partly`, before anything is done, `LogError`s
-    and `OSError`.
+    Raises `PlainPayloadsError` unless `partly`, and `NodesAtWorkError`, before
+    anything is done, `LogError`s and `OSError`.
     """
-    survey = await run_sync(Survey, log.path, keyring, owner)
+    if others := await log.others():
+        raise NodesAtWorkError(others)
+    survey = await run_sync(Survey, log.look, keyring, owner)
     if not survey.events:
         return await run_sync(_erasure, owner, survey, artifacts)
     if (survey.plain or survey.plain_snapshots) and not partly:
@@ -132,7 +151,7 @@ async def erase_owner(  # noqa: PLR0913 - by name
         event = OwnerErased(owner, names, events, erasure.artifacts, reason)
         await _append(log, event, context)
     texts = survey.texts()
-    after = await run_sync(Survey, log.path, keyring, owner)
+    after = await run_sync(Survey, log.look, keyring, owner)
     traces = [] if folder is None else await run_sync(_traces, folder, keyring, texts)
     return msgspec.structs.replace(
         erasure,

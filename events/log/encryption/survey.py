@@ -1,17 +1,15 @@
 """What a log holds of one owner, and whether it can be read. Blocking."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, Protocol, cast
 
 import msgspec
 
 from ...errors import DramaturgError
-from ...registry import Registry
 from ..api import Header
 from ..document import split
-from ..reader import LogReader
 from ..rows import Row
 from ..stored import LAST
 from .ciphertext import Ciphertext, ciphertext, place_of_event
@@ -23,18 +21,46 @@ TEXT_BYTES_MIN = 8
 """Shorter texts than this stand anywhere and say nothing."""
 
 _ARTIFACT = re.compile("[0-9a-f]{64}")
-_SNAPSHOTS = "SELECT stream, version, position, state FROM snapshots"
 _header = msgspec.json.Decoder(Header).decode
 
 
+KeptSnapshot = tuple[str, int, int, bytes]
+"""Stream, version, position and state of a snapshot."""
+
+
+class Surveyed(Protocol):
+    """The rows of a log that can be surveyed. Blocking."""
+
+    @property
+    def position(self) -> int:
+        """The last position as it is now."""
+        ...
+
+    def page(self, after: int, until: int, limit: int) -> list[Row]:
+        """Return a page of events with after < position <= until."""
+        ...
+
+    def snapshots(self) -> list[KeptSnapshot]:
+        """Return all snapshots."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+Look = Callable[[], Surveyed]
+"""Opens a log for a survey."""
+
+
 class Survey:
-    """All that is known of an owner's data in the log at `path`.
+    """All that is known of an owner's data in a log.
 
     It is gathered when made, and kept in memory only. Raises `LogDamagedError`,
     `KeyMissingError` and what opening the log raises.
     """
 
-    def __init__(self, path: Path, keyring: Keyring, owner: str) -> None:
+    def __init__(self, look: Look, keyring: Keyring, owner: str) -> None:
         self.events = 0
         self.streams: dict[str, int] = {}
         """Where the owner has events, and the version of the first."""
@@ -51,11 +77,11 @@ class Survey:
         self._own: set[str] = set()
         self._others: set[str] = {owner}
         self._documents: set[bytes] = set()
-        with LogReader(path, Registry([])) as reader:
-            self.position = reader.position
-            for row in _rows(reader, self.position):
+        with closing(look()) as log:
+            self.position = log.position
+            for row in _rows(log, self.position):
                 self._take(row)
-            for stream, version, position, state in reader.stored.query(_SNAPSHOTS):
+            for stream, version, position, state in log.snapshots():
                 if self.streams.get(stream, LAST) <= version:
                     self._take_snapshot(position, ciphertext(state))
 
@@ -120,9 +146,9 @@ class Survey:
             self.snapshots += position <= self.position
 
 
-def _rows(reader: LogReader, end: int) -> Iterator[Row]:
+def _rows(log: Surveyed, end: int) -> Iterator[Row]:
     after = 0
-    while page := reader.stored.page(after, end, PAGE):
+    while page := log.page(after, end, PAGE):
         yield from page
         after = page[-1].position
 

@@ -29,6 +29,10 @@ ON CONFLICT (name) DO NOTHING
 """
 _TAKEN = "SELECT name FROM claims WHERE epoch = %s AND name = ANY(%s)"
 _RELEASE = "DELETE FROM claims WHERE epoch = %s AND name = ANY(%s)"
+_LIVING = """
+SELECT node, epoch FROM nodes WHERE epoch <> %s AND expires > clock_timestamp()
+ORDER BY epoch
+"""
 _ALIVE = "SELECT 1 FROM nodes WHERE epoch = %s"
 
 
@@ -64,6 +68,12 @@ def take(
         rows: Any = db.execute(_TAKEN, (epoch, [*names])).fetchall()
         alive = db.execute(_ALIVE, (epoch,)).fetchone()
     return Taken([name for (name,) in rows], alive is not None)
+
+
+def living(db: Connection, epoch: int) -> list[str]:
+    """Return the other nodes whose leases are not over. Raises `psycopg.Error`."""
+    rows: Any = db.execute(_LIVING, (epoch,)).fetchall()
+    return [node or f"of epoch {other}" for node, other in rows]
 
 
 def terminate_overdue(db: Connection) -> None:

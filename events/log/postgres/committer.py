@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 from ..api import Snapshot
 from ..digest import snapshot_digest
 from ..encoding import is_name
+from ..encryption.event import MARK
 from ..engine import SNAPSHOTS_KEPT
 from ..errors import LogUnavailableError, OutcomeUnknownError
 from ..group import Group, Head, KeyName, absent
@@ -102,6 +103,7 @@ class PostgresCommitter:
         *,
         channel: str,
         lost: Callable[[], bool],
+        encrypts: bool,
     ) -> None:
         self.epoch = epoch
         self._db = db
@@ -109,6 +111,7 @@ class PostgresCommitter:
         self._now_us = now_us
         self._channel = channel
         self._lost = lost
+        self._encrypts = encrypts
         self._groups = 0
         self._committed_us = 0
         self.digests: list[bytes] = []
@@ -157,6 +160,8 @@ class PostgresCommitter:
     def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
         db = self._db
         named = {append.stream for p in appends for append in p.streams}
+        if not self._encrypts and any(p.context.owner for p in appends):
+            named.add(MARK)
         names = [*filter(is_name, named)]
         wanted = [key for p in appends if p.refused is None for key in p.keys]
         # One way to the server and back. Each statement sees what was committed before
@@ -178,6 +183,11 @@ class PostgresCommitter:
         next_position, committed_us = row
         self._committed_us = committed_us = max(committed_us, self._now_us())
         found: Any = looked.fetchall()
+        if not self._encrypts and any(row[0] == MARK for row in found):
+            raise LogUnavailableError(
+                f"node {self._node!r} has no key file, and the log is encrypted since "
+                "it was opened: start the node again with the keyring of the others",
+            )
         owners = {name: node for name, node, version, *_ in found if version is None}
         if owners:
             _refuse_foreign(appends, owners)

@@ -37,6 +37,7 @@ class PostgresEngine:
         lease_s: float,
         now_us: Callable[[], int],
         heard: Heard,
+        encrypts: bool,
     ) -> None:
         self.name = f"postgresql:{schema}"
         self.epoch = 0
@@ -47,6 +48,9 @@ class PostgresEngine:
         self._lease_s = lease_s
         self._now_us = now_us
         self._heard = heard
+        self._encrypts = encrypts
+        """Whether what it is given is encrypted already; else an encrypted log is none
+        of this node's, from the moment on at which another makes it one."""
         self._db: Connection | None = None
         self._lease: Lease | None = None
 
@@ -81,6 +85,7 @@ class PostgresEngine:
             self._now_us,
             channel=self.channel,
             lost=lambda: lease.lost,
+            encrypts=self._encrypts,
         )
 
     def close(self) -> None:

@@ -6,16 +6,19 @@ from contextlib import suppress
 from functools import partial
 
 from ...registry import Registry
+from ..encryption import Keyring
+from ..encryption.engine import KeyedEngine
 from ..errors import LogFormatError, LogUnavailableError
 from ..sealer import SealPolicy
 from ..writer import Work
 from ..written import RETRY_S, UNWRITTEN_MAX, WrittenLog
 from .claiming import Claims
-from .claims import take
+from .claims import living, take
 from .engine import PostgresEngine
 from .lease import RENEWALS, Heard
 from .reader import PostgresReader
 from .schema import NAME
+from .store import PostgresStore
 
 LEASE_S = 10.0
 """So long after its last sign of life a node's streams may be taken over."""
@@ -33,8 +36,11 @@ class PostgresLog(WrittenLog[PostgresReader]):
     nothing more: its actors are suspended, and claim and read their streams again.
     Times of leases are the server's, so that the nodes' clocks do not matter.
 
-    `conninfo` is what libpq takes. `seals`: one node of all may seal the log.
-    Entering raises `LogFormatError` and `LogUnavailableError`.
+    `conninfo` is what libpq takes. `seals`: one node of all may seal the log. With a
+    `keyring`, whose file all nodes share, events whose context names an owner, and all
+    snapshots, are encrypted; all nodes have one or none. Entering raises
+    `LogFormatError`, `LogUnavailableError`, and `KeyMissingError` when the keyring is
+    not the log's.
     """
 
     def __init__(  # noqa: PLR0913 - options by name, each with its default
@@ -49,6 +55,7 @@ class PostgresLog(WrittenLog[PostgresReader]):
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         retry_s: tuple[float, float] = RETRY_S,
         seals: SealPolicy | None = None,
+        keyring: Keyring | None = None,
     ) -> None:
         if NAME.fullmatch(schema) is None:
             raise LogFormatError(
@@ -68,12 +75,13 @@ class PostgresLog(WrittenLog[PostgresReader]):
                 freed=lambda: self._tell(self._claims.look),
                 lost=lambda: self._tell(self._on_lost),
             ),
+            encrypts=keyring is not None,
         )
         super().__init__(
             registry,
-            engine=self._postgres,
+            engine=KeyedEngine(self._postgres, keyring),
             reader=lambda registry: PostgresReader(
-                conninfo, registry, schema=schema, node=node
+                conninfo, registry, schema=schema, node=node, keyring=keyring
             ),
             node=node,
             unwritten_max=unwritten_max,
@@ -82,6 +90,8 @@ class PostgresLog(WrittenLog[PostgresReader]):
             seals=seals,
         )
 
+        self._conninfo = conninfo
+        self._schema = schema
         self._claims = Claims(
             self,
             lambda epoch, names, released: self._readers.run(
@@ -107,6 +117,16 @@ class PostgresLog(WrittenLog[PostgresReader]):
         """Let other nodes claim what this one had; see `EventLog.disclaim`."""
         if not self._closing:
             self._claims.release(name)
+
+    def look(self) -> PostgresStore:
+        """Open the log for a survey. Blocking."""
+        return PostgresStore(self._conninfo, schema=self._schema, node=self.node)
+
+    async def others(self) -> list[str]:
+        """Return the other nodes that are alive."""
+        return await self._readers.run(
+            lambda reader: reader.use(lambda db: living(db, self.epoch)),
+        )
 
     async def _stop(self) -> None:
         self._closing = True

@@ -1,23 +1,21 @@
 """Reads a log in PostgreSQL through one connection."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
-
-import psycopg
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from ...registry import Registry
 from ..api import Recorded, Snapshot, StreamHead
-from ..digest import FIRST, snapshot_digest
-from ..errors import LogDamagedError, LogUnreadableError
-from ..rows import Row, RowDecoder, is_chained, last_committed_by
-from .schema import Connection, check, connect
+from ..digest import FIRST, key_digest, snapshot_digest
+from ..encryption import Keyring
+from ..errors import LogDamagedError
+from ..rows import RowDecoder, committed_us, is_chained, last_committed_by
+from ..stored import LAST
+from .schema import Connection
+from .store import PostgresStore
 
 T = TypeVar("T")
 
-LAST = 2**62
-"""Above every position and version."""
-
-_EVENTS = "SELECT position, stream, version, tag, state, prev, digest FROM events"
 _HEADS = "SELECT stream, kind, version, position, open FROM streams"
 
 
@@ -26,64 +24,63 @@ class PostgresReader:
 
     Every call is a transaction of its own. Raises `LogUnreadableError` when the
     server cannot be reached or has no such log, and `LogDamagedError` when an event
-    is not as it was written.
+    is not as it was written. What is encrypted is read by the `keyring`; without it,
+    or when it has not the key, reading an event raises `KeyMissingError`, or, with
+    `withhold`, gives a `Withheld`.
     """
 
-    def __init__(
-        self, conninfo: str, registry: Registry, *, schema: str, node: str = ""
+    def __init__(  # noqa: PLR0913 - options by name, each with its default
+        self,
+        conninfo: str,
+        registry: Registry,
+        *,
+        schema: str,
+        node: str = "",
+        keyring: Keyring | None = None,
+        withhold: bool = False,
     ) -> None:
-        self._decode = RowDecoder(registry)
-        self._conninfo = conninfo
-        self._schema = schema
-        self._node = node
-        try:
-            self._db = self._connect()
-        except psycopg.Error as error:
-            raise _unreadable(schema, error) from error
+        self._decode = RowDecoder(registry, keyring, withhold=withhold)
+        self.stored = PostgresStore(conninfo, schema=schema, node=node)
+        """The rows as they are in the database."""
+        self._rows = self.stored.query
+
+    def __enter__(self) -> Self:
+        """Return the open reader."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self.close()
 
     def close(self) -> None:
         """Close the connection."""
-        self._db.close()
-
-    def _connect(self) -> Connection:
-        db = connect(self._conninfo, self._schema, name=self._node)
-        check(db, self._schema)
-        return db
+        self.stored.close()
 
     def use(self, work: Callable[[Connection], T]) -> T:
-        """Return what `work` returns, which is harmless to do twice.
+        """Return what `work` returns; see `PostgresStore.use`."""
+        return self.stored.use(work)
 
-        A connection that was cut, as after a restart of the server, is opened anew.
-        """
-        try:
-            try:
-                return work(self._db)
-            except psycopg.OperationalError:
-                if not self._db.closed:
-                    raise
-            self._db = self._connect()
-            return work(self._db)
-        except psycopg.Error as error:
-            raise _unreadable(self._schema, error) from error
-
-    def _rows(self, query: str, values: Any = ()) -> list[Any]:
-        return self.use(lambda db: db.execute(query.encode(), values).fetchall())
+    @property
+    def withheld(self) -> int:
+        """How many of the events that were read could not be, for want of their keys."""
+        return self._decode.withheld
 
     @property
     def position(self) -> int:
         """The last position as it is now; 0: empty."""
-        return int(self._rows("SELECT next_position FROM meta")[0][0]) - 1
+        return self.stored.position
 
     def read(
         self, after: int = 0, until: int | None = None, *, limit: int = 1000
     ) -> list[Recorded]:
         """Read at most `limit` events of all streams with after < position <= until."""
-        rows = self._rows(
-            f"{_EVENTS} WHERE position > %s AND position <= %s "
-            "ORDER BY position LIMIT %s",
-            (after, LAST if until is None else until, limit),
-        )
-        return [self._decode(row[:5]) for row in map(_row, rows)]
+        rows = self.stored.page(after, LAST if until is None else until, limit)
+        return [self._decode(row[:5]) for row in rows]
 
     def read_stream(
         self,
@@ -97,15 +94,12 @@ class PostgresReader:
 
         Every one is compared with its digest.
         """
-        last = LAST if until is None else until
-        rows = [
-            _row(row)
-            for row in self._rows(
-                f"{_EVENTS} WHERE stream = %s AND version >= %s AND version <= %s "
-                "AND position <= %s ORDER BY version",
-                (stream, after, last, LAST if at is None else at),
-            )
-        ]
+        rows = self.stored.stream(
+            stream,
+            after,
+            LAST if until is None else until,
+            LAST if at is None else at,
+        )
         previous = FIRST
         if after and rows and rows[0].version == after:
             previous = rows.pop(0).digest
@@ -121,25 +115,21 @@ class PostgresReader:
 
     def digests(self, after: int, until: int, *, limit: int) -> list[tuple[int, bytes]]:
         """Read positions and digests of events with after < position <= until."""
-        return self._rows(
-            "SELECT position, digest FROM events WHERE position > %s AND "
-            "position <= %s ORDER BY position LIMIT %s",
-            (after, until, limit),
-        )
+        return self.stored.digests(after, until, limit)
 
     def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends, None if it never began."""
-        found = self._heads(self._rows(f"{_HEADS} WHERE stream = %s", (stream,)))
+        found = self._heads(self._rows(f"{_HEADS} WHERE stream = ?", (stream,)))
         return found[0] if found else None
 
     def streams(self, prefix: str = "") -> list[StreamHead]:
         """List all streams whose names start with `prefix`, by name."""
-        query = f"{_HEADS} WHERE starts_with(stream, %s) ORDER BY stream"
+        query = f"{_HEADS} WHERE starts_with(stream, ?) ORDER BY stream"
         return self._heads(self._rows(query, (prefix,)))
 
     def open_streams(self, prefix: str = "") -> list[StreamHead]:
         """List those of them whose last event did not close them."""
-        query = f"{_HEADS} WHERE open AND starts_with(stream, %s) ORDER BY stream"
+        query = f"{_HEADS} WHERE open AND starts_with(stream, ?) ORDER BY stream"
         return self._heads(self._rows(query, (prefix,)))
 
     @staticmethod
@@ -156,12 +146,13 @@ class PostgresReader:
     ) -> Snapshot | None:
         """Return the newest snapshot that was true at position `at` and `at_version`.
 
-        One that does not fit its digest is passed over.
+        One that does not fit its digest is passed over, and so is one whose key was
+        destroyed or is not there.
         """
         rows = self._rows(
             "SELECT stream, version, position, fold_version, state, digest "
-            "FROM snapshots WHERE stream = %s AND fold_version = %s "
-            "AND position <= %s AND version <= %s ORDER BY version DESC",
+            "FROM snapshots WHERE stream = ? AND fold_version = ? "
+            "AND position <= ? AND version <= ? ORDER BY version DESC",
             (
                 stream,
                 fold_version,
@@ -170,38 +161,33 @@ class PostgresReader:
             ),
         )
         for *row, digest in rows:
-            if digest == snapshot_digest(*row):
-                return Snapshot(*row)
+            if digest == snapshot_digest(*row) and (
+                found := self._decode.snapshot(Snapshot(*row))
+            ):
+                return found
         return None
 
     def key_stream(self, scope: str, key: str, now_us: int) -> str | None:
         """Return the stream that used an idempotency key, None if it is free."""
         rows = self._rows(
-            "SELECT stream FROM keys WHERE scope = %s AND key = %s "
-            "AND (expires IS NULL OR expires > %s)",
+            "SELECT stream, expires, digest FROM keys WHERE scope = ? AND key = ? "
+            "AND (expires IS NULL OR expires > ?)",
             (scope, key, now_us),
         )
-        return str(rows[0][0]) if rows else None
+        if not rows:
+            return None
+        stream, expires, digest = rows[0]
+        if digest != key_digest(scope, key, stream, expires):
+            raise LogDamagedError(
+                f"key {key!r} of {scope!r} is not as it was written: verify the log "
+                "and restore the database from a backup",
+            )
+        return str(stream)
 
     def position_at(self, time_us: int) -> int:
         """Return the last position committed at or before a wall time; 0: none."""
         return last_committed_by(time_us, self.position, self._committed_at)
 
     def _committed_at(self, position: int) -> int | None:
-        found = self.read(position - 1, position, limit=1)
-        return found[0].header.committed if found else None
-
-
-def _row(row: Any) -> Row:
-    position, stream, version, tag, state, prev, digest = row
-    return Row(
-        position, stream, version, tag, state.encode(), prev, digest, opaque=False
-    )
-
-
-def _unreadable(schema: str, error: psycopg.Error) -> LogUnreadableError:
-    said = " ".join(str(error).split())
-    return LogUnreadableError(
-        f"the log in schema {schema!r} cannot be read ({said}): check the connection, "
-        "and that the log was written to before",
-    )
+        row = self.stored.row(position)
+        return None if row is None else committed_us(row[:5])

@@ -1,9 +1,7 @@
 """Writes a log, or a part of it, as lines of JSON."""
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -13,13 +11,12 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from ..api import IdempotencyKey
+from ..file_store import FileStore
 from ..integrity import ChainedRow, Damage, EventCheck
 from ..lines import encode_line
-from ..reading import open_file
 from ..rows import Row
 from ..scan import Scan
-from ..schema import format_of
-from ..stored import StoredEvents
+from ..store import Opening
 from .lines import DamageLine, Ending, EndLine, KeyLine, Start, encode
 
 PAGE = 1000
@@ -44,7 +41,7 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 async def export_log(  # noqa: PLR0913 - which events, by name
-    path: Path,
+    log: Path | Opening,
     write: Write,
     *,
     after: int = 0,
@@ -56,12 +53,14 @@ async def export_log(  # noqa: PLR0913 - which events, by name
 
     Of a damaged log everything that can be read is exported, and lines between it say
     what is not as it was written. An export of all streams holds the idempotency keys
-    too; snapshots can be made again and are left out.
+    too; snapshots can be made again and are left out. `log` is a file, or what opens
+    another store.
 
     Raises `LogNotFoundError`, `LogFormatError`, `LogUnreadableError` and
     `LogDamagedError`.
     """
-    export = await run_sync(partial(_Export, path, after, until, streams))
+    opening = log if callable(log) else partial(FileStore, log)
+    export = await run_sync(partial(_Export, opening, after, until, streams))
     try:
         pages = export.lines()
         while lines := await run_sync(next, pages, b""):
@@ -77,25 +76,28 @@ class _Export:
     """Makes the lines, page by page, in worker threads."""
 
     def __init__(
-        self, path: Path, after: int, until: int | None, streams: Sequence[str]
+        self,
+        opening: Opening,
+        after: int,
+        until: int | None,
+        streams: Sequence[str],
     ) -> None:
-        self._db = open_file(path)
-        self._db.text_factory = partial(str, encoding="utf-8", errors="replace")
-        self._stored = StoredEvents(path, self._db)
-        end, closed = self._ends()
+        self._stored = opening()
+        end, closed = self._stored.ends()
         self._closed = closed
         ((epoch, committed),) = self._stored.query("SELECT epoch, committed FROM meta")
         until = end if until is None else min(until, end)
         if until < end:
             committed = 0
-        log_format = format_of(self._db)
-        self.start = Start(log_format, after, until, (*streams,), epoch, committed)
+        self.start = Start(
+            self._stored.format, after, until, (*streams,), epoch, committed
+        )
         self.check = EventCheck(after)
         self.exported = Exported(0, 0, 0)
         self._digest = sha256()
 
     def close(self) -> None:
-        self._db.close()
+        self._stored.close()
 
     def lines(self) -> Iterator[bytes]:
         """Yield the export, never nothing at a time."""
@@ -165,18 +167,6 @@ class _Export:
     def _counted(self, lines: bytes) -> bytes:
         self._digest.update(lines)
         return lines
-
-    def _ends(self) -> "tuple[int, array[int]]":
-        """Return the last position and those of the events that closed their stream."""
-        query = "SELECT position FROM streams WHERE NOT open ORDER BY position"
-        self._db.execute("BEGIN")
-        try:
-            ((end,),) = self._stored.query("SELECT max(position) FROM events")
-            with closing(self._db.execute(query)) as rows:
-                closed = array("q", (position for (position,) in rows))
-        finally:
-            self._db.execute("ROLLBACK")
-        return end or 0, closed
 
     def _is_closed(self, position: int) -> bool:
         at = bisect_left(self._closed, position)

@@ -1,0 +1,121 @@
+"""A log file as tools go through it, opened past whatever can be damaged in it."""
+
+from array import array
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from .archive import folder_of
+from .archive.event import STREAM, Archived
+from .archive.segment import file_digest
+from .document import split
+from .encryption.survey import KeptSnapshot
+from .errors import LogDamagedError
+from .integrity import Damage
+from .reading import open_file
+from .rows import Row
+from .schema import format_of
+from .stored import LAST, StoredEvents
+from .wal import wal_damage
+
+SNAPSHOTS = "SELECT stream, version, position, state FROM snapshots"
+STRUCTURES_MAX = 20
+"""So many damages SQLite may name in its own structures."""
+
+# All in one statement, so that they are counted at one moment.
+_TOTALS = """
+SELECT (SELECT count(*) FROM events) + {archived},
+       (SELECT total(version) FROM streams),
+       (SELECT max(position) FROM events), next_position, committed FROM meta
+"""
+
+
+class FileStore(StoredEvents):
+    """The `Store` of a file.
+
+    Text that is no UTF-8 any more is to fail its digest, and not all of its page.
+    Raises `LogNotFoundError`, `LogFormatError` and `LogUnreadableError` when made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        db = open_file(path)
+        db.text_factory = partial(str, encoding="utf-8", errors="replace")
+        super().__init__(path, db)
+        self.name = str(path)
+        self.format = format_of(db)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def position(self) -> int:
+        """The last position as it is now."""
+        ((following,),) = self.query("SELECT next_position FROM meta")
+        return int(following) - 1
+
+    def snapshots(self) -> list[KeptSnapshot]:
+        """Return all snapshots."""
+        return self.query(SNAPSHOTS)
+
+    def totals(self) -> list[Any]:
+        """Return how many events there are, and the end; see `Store`."""
+        archived = "(SELECT total(events) FROM segments)" if self.format > 1 else "0"
+        return self.query(_TOTALS.format(archived=archived))
+
+    def ends(self) -> "tuple[int, array[int]]":
+        """Return the last position and where streams were closed; see `Store`."""
+        query = "SELECT position FROM streams WHERE NOT open ORDER BY position"
+        self._db.execute("BEGIN")
+        try:
+            ((end,),) = self.query("SELECT max(position) FROM events")
+            with closing(self._db.execute(query)) as rows:
+                closed = array("q", (position for (position,) in rows))
+        finally:
+            self._db.execute("ROLLBACK")
+        return end or 0, closed
+
+    def damages(self) -> Iterator[Damage]:
+        """Yield what is wrong with the file, its WAL and its segments."""
+        ((page_size,),) = self.query("PRAGMA page_size")
+        if self._path.stat().st_size % page_size:
+            yield Damage("file", 0, "", "its last page is incomplete: it was cut")
+        damage = wal_damage(self._path)
+        if damage is not None:
+            ((end,),) = self.query("SELECT coalesce(max(position), 0) FROM events")
+            yield Damage("wal", end + 1, "", f"{damage}: they began at this position")
+        for (message,) in self.query(f"PRAGMA integrity_check({STRUCTURES_MAX})"):
+            if message != "ok":
+                yield Damage("file", 0, "", message)
+
+    def segment_damages(self) -> Iterator[Damage]:
+        """Yield the files of archived events that are not as they were written."""
+        named = {
+            (event.segment, event.digest)
+            for row in self.stream(STREAM, 0, LAST, LAST)
+            if (event := _archived(row)) is not None
+        }
+        for segment in self.segments():
+            file = folder_of(self._path) / segment.segment
+            digest = segment.digest
+            try:
+                found = file_digest(file)
+            except OSError as error:
+                yield Damage("segment", segment.first, "", f"{file}: {error.strerror}")
+                continue
+            if found != digest:
+                message = f"{file} is not as it was written"
+                yield Damage("segment", segment.first, "", message)
+            if (segment.segment, digest.hex()) not in named:
+                message = f"no event says that {file} was archived"
+                yield Damage("segment", segment.first, "", message)
+
+
+def _archived(row: Row) -> Archived | None:
+    with suppress(LogDamagedError, msgspec.MsgspecError):
+        return msgspec.json.decode(split(row.document)[1], type=Archived)
+    return None
