@@ -1,5 +1,6 @@
 """Where things lie in a data folder."""
 
+import os
 from pathlib import Path
 
 from ..events import vocabulary
@@ -45,7 +46,10 @@ def projections_path(data: Path) -> Path:
 def made(data: Path) -> Path:
     """Return the data folder, made if need be. Raises `UsageError` if it cannot be."""
     try:
+        os.fspath(data).encode()  # or the graph cannot open its file
         data.mkdir(parents=True, exist_ok=True)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"--data {data} is no UTF-8: name another") from error
     except OSError as error:
         raise UsageError(
             f"--data {data} cannot be made a folder: {error.strerror}; name another",

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -24,12 +25,21 @@ class Source(msgspec.Struct, frozen=True, gc=False):
     """Names the document for ever: a later version of it replaces this one."""
     kind: Kind
     path: str
+    """Where it is; a `file:` URI where the name is not UTF-8."""
     title: str
     fingerprint: str
     """Changes when the document does: of a file its size and time, of a
     distribution's file the distribution's version."""
     distribution: str = ""
     """The normalised name of the distribution that it belongs to."""
+
+    @property
+    def file(self) -> Path:
+        """Where it is."""
+        uri = self.path.removeprefix("file://")
+        if uri == self.path:
+            return Path(self.path)
+        return Path(os.fsdecode(unquote_to_bytes(uri)))
 
     @property
     def submission(self) -> str:
@@ -230,10 +240,20 @@ def _of_file(path: Path, kind: Kind) -> Source:
         fingerprint = f"{found.st_size}-{found.st_mtime_ns}"
     except OSError:
         fingerprint = "unreadable"
+    plain = _is_utf_8(full)
     return Source(
-        key=f"file:{full}",
+        key=f"file:{full}" if plain else full.as_uri(),
         kind=kind,
-        path=str(full),
-        title=path.name,
+        path=str(full) if plain else full.as_uri(),
+        title=path.name.encode(errors="backslashreplace").decode(),
         fingerprint=fingerprint,
     )
+
+
+def _is_utf_8(path: Path) -> bool:
+    """Tell whether a path can be written down: names are any bytes to the system."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

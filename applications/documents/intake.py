@@ -32,7 +32,7 @@ async def take_in(
     Raises `InvalidDocumentError` for one that is gone, unreadable, empty, too large or
     not what its name says, and `ArtifactStoreError` when the store's disk fails.
     """
-    path = Path(source.path)
+    path = source.file
     found = await _reading(source, aiofiles.os.stat(path))
     if not stat.S_ISREG(found.st_mode):
         raise InvalidDocumentError(

@@ -33,6 +33,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("words", "status", "said"),
     [
         ("ingest nosuch", 2, "nosuch is not there"),
+        ("ingest text.txt --data v\udcff", 2, "is no UTF-8"),
         ("log import folder", 2, "no export folder"),
         ("log import text.txt", 1, "what `dramaturg log export` wrote"),
         ("log export folder", 2, "folder is a folder"),

@@ -3,11 +3,13 @@
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dramaturg.applications.documents import corpus
 from dramaturg.applications.documents.corpus import (
     Corpus,
+    Source,
     from_paths,
     installed,
     normalise,
@@ -210,3 +212,17 @@ def test_names_have_one_spelling() -> None:
     assert normalise("Ruamel.YAML__x") == "ruamel-yaml-x"
     assert required_name(" Foo.Bar[extra]>=1; python_version<'3'") == "foo-bar"
     assert required_name("???") == ""
+
+
+@pytest.mark.parametrize("name", [b"plain.txt", b"\xff\xfe%41.txt", b"new\nline.txt"])
+def test_a_file_of_any_name_is_written_down_and_found_again(
+    tmp_path: Path, name: bytes
+) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("text")
+
+    (source,) = from_paths([tmp_path]).sources
+
+    again = msgspec.json.decode(msgspec.json.encode(source), type=Source)
+    assert again == source
+    assert os.fsencode(again.file.name) == name
+    assert again.file.read_text() == "text"
