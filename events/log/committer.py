@@ -17,6 +17,7 @@ from .encoding import is_name
 from .engine import SNAPSHOTS_KEPT
 from .errors import LogUnavailableError, OutcomeUnknownError
 from .group import Group, Head, KeyName, absent
+from .lull import Lull
 from .outcomes import Outcome
 from .pending import Pending
 from .statements import InsertMany, SelectMany
@@ -97,15 +98,18 @@ class SqliteCommitter:
     of its own. After any error but a rejected append it must not be used again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all it shares with its engine
         self,
         db: sqlite3.Connection,
         path: Path,
         node: str,
         now_us: Callable[[], int],
+        *,
         removals: "deque[Removal]",
+        lull: Lull,
     ) -> None:
         self._db = db
+        self._lull = lull
         self._removals = removals
         """Those whose append is on its way."""
         self._wal = wal_of(path)
@@ -152,6 +156,7 @@ class SqliteCommitter:
                 self._remove(outcomes)
         except sqlite3.Error as error:
             raise LogUnavailableError(advice(error)) from error
+        self._lull.begin()
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:

@@ -64,12 +64,13 @@ class EventEncoder:
         datas: list[bytes] = []
         for append in streams:
             for event in append.events:
+                cls = type(event)
                 try:
-                    encode = encoders.get(type(event)) or self._learn(type(event))
+                    encode = encoders.get(cls) or self._learn(cls)
                     datas.append(encode(event))
                 except (TypeError, ValueError, msgspec.MsgspecError) as error:
                     raise EncodingError(
-                        f"{type(event).__qualname__} cannot be kept as JSON: {error}",
+                        f"{cls.__qualname__} cannot be kept as JSON: {error}",
                     ) from error
         return datas
 

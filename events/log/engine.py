@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from .api import Reader, Snapshot
+from .lull import Lull
 from .outcomes import Outcome
 from .pending import Pending
 
@@ -55,6 +56,8 @@ class Engine(Protocol):
 
     name: str
     """What the store is called in messages."""
+    lull: Lull
+    """Begins whenever its committers are about to wait for what they have written."""
 
     def lock(self) -> None:
         """Make sure that nobody else writes. Raises `LogLockedError`."""

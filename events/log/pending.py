@@ -21,7 +21,7 @@ class Pending(msgspec.Struct):
     done: Waiter
     keys: Sequence[IdempotencyKey]
     incarnation: Incarnation | None
-    datas: list[bytes]
+    datas: Sequence[bytes]
     """The data of all its events."""
     refused: AppendRejectedError | None = None
     """Why it is refused whatever the log holds."""
@@ -59,5 +59,5 @@ def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
             check_key(key)
     except EncodingError as error:
         refused = error.with_traceback(None)
-        return Pending(streams, context, done, keys, incarnation, [], refused)
+        return Pending(streams, context, done, keys, incarnation, (), refused)
     return Pending(streams, context, done, keys, incarnation, datas)

@@ -54,7 +54,8 @@ class MerkleTree:
             if left is not None:
                 nodes.insert(0, left)
             self._levels[level] = nodes.pop() if len(nodes) % 2 else None
-            nodes = list(map(_node, nodes[::2], nodes[1::2]))
+            pairs = zip(nodes[::2], nodes[1::2], strict=True)
+            nodes = [sha256(b"\1" + left + right).digest() for left, right in pairs]
             level += 1
 
     @property

@@ -10,6 +10,7 @@ import structlog
 
 from ..errors import DramaturgError
 from .api import EventLog
+from .lull import Lull
 from .sealing import PAGE, DigestReader, Sealing
 
 T = TypeVar("T")
@@ -39,6 +40,12 @@ SEALS = SealPolicy()
 TOLD_MAX = 32_768
 """So many digests wait to be folded; if more do, they are read from the file."""
 
+SLICE = 128
+"""So many digests are folded in one commit, about a quarter of a millisecond's work."""
+
+BACKLOG = 4 * PAGE
+"""If so many wait, they come faster than commits leave time for them."""
+
 
 class Read(Protocol):
     """Runs a blocking read beside the loop."""
@@ -51,16 +58,19 @@ class Read(Protocol):
 class Sealer:
     """Follows a log and appends its seals, from `start` to `close`.
 
-    It folds the digests of what is durable in small pages in a worker thread, so
-    that neither the loop nor the writer waits for it. Those just written it is told;
-    it reads from the file only what it was not, because there each row is a step for
-    which a busy loop's lock is given away and waited for. While the log fails it
-    waits; then it looks at what the log's last seal is, and goes on from there.
+    It folds the digests of what is durable in a worker thread, a slice of them in each
+    commit, so that neither the loop nor the writer waits for it. Those just written it
+    is told; it reads from the file only what it was not, because there each row is a
+    step for which a busy loop's lock is given away and waited for. While the log fails
+    it waits; then it looks at what the log's last seal is, and goes on from there.
     """
 
-    def __init__(self, log: EventLog, read: Read, policy: SealPolicy) -> None:
+    def __init__(
+        self, log: EventLog, read: Read, policy: SealPolicy, lull: Lull
+    ) -> None:
         self._log = log
         self._read = read
+        self._lull = lull
         self._policy = policy
         self._news = asyncio.Event()
         self._sealing: Sealing | None = None
@@ -152,7 +162,17 @@ class Sealer:
             await self._read(lambda reader: sealing.advance(reader, end))
         else:
             del self._told[:told]
-            await anyio.to_thread.run_sync(sealing.fold, self._told[:PAGE])
+            await anyio.to_thread.run_sync(self._fold, sealing, self._told[:BACKLOG])
+
+    def _fold(self, sealing: Sealing, digests: Sequence[bytes]) -> None:
+        """Fold digests in a worker thread, while the writer waits for its disk.
+
+        If they come faster than that, or nothing is written, it waits for nothing.
+        """
+        quiet = not PAGE <= len(digests) < BACKLOG
+        for start in range(0, len(digests), SLICE):
+            quiet = quiet or not self._lull.wait()
+            sealing.fold(digests[start : start + SLICE])
 
     async def _seal(self, sealing: Sealing) -> None:
         end = self._log.position

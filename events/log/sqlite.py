@@ -16,6 +16,7 @@ from .encryption import Keyring
 from .encryption.engine import KeyedEngine
 from .file_store import FileStore
 from .lock import WriterLock
+from .lull import Lull
 from .opening import open_for_writing, opening_error
 from .reader import LogReader
 from .sealer import SEALS, SealPolicy
@@ -93,6 +94,7 @@ class SqliteEngine:
         connection: type[sqlite3.Connection],
     ) -> None:
         self.name = str(path)
+        self.lull = Lull()
         self._path = path
         self._node = node
         self._now_us = now_us
@@ -115,7 +117,12 @@ class SqliteEngine:
         self.removals.clear()  # they were refused with their appends
         self._db = open_for_writing(self._path, acknowledged, self._connection)
         return SqliteCommitter(
-            self._db, self._path, self._node, self._now_us, self.removals
+            self._db,
+            self._path,
+            self._node,
+            self._now_us,
+            removals=self.removals,
+            lull=self.lull,
         )
 
     def close(self) -> None:

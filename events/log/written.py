@@ -116,7 +116,9 @@ class WrittenLog(Telling, Generic[R]):
             await self._stop()
             raise
         if self._seals is not None:
-            self._sealer = Sealer(self, self._readers.run, self._seals)
+            self._sealer = Sealer(
+                self, self._readers.run, self._seals, self._engine.lull
+            )
             self._sealer.start()
         return self
 
@@ -167,7 +169,9 @@ class WrittenLog(Telling, Generic[R]):
             )
             self._loop.call_soon(deliver, self._loop, ((done, error),))
             return
-        pending = encoded(self._encoder, streams, context, done, keys, incarnation)
+        self._queue(encoded(self._encoder, streams, context, done, keys, incarnation))
+
+    def _queue(self, pending: Pending) -> None:
         if not self._tick:
             self._loop.call_soon(self._look)
         self._tick.append(pending)
@@ -188,8 +192,13 @@ class WrittenLog(Telling, Generic[R]):
         What it returns is a future wherever it can, for a coroutine would cost a frame
         at every wake-up.
         """
-        context = context or Context(at_us=self._now_us())
-        return appended(self, streams, context, keys)
+        if context is None:
+            context = Context(at_us=self._now_us())
+        if self.congested or not self.available:
+            return appended(self, streams, context, keys)
+        future: asyncio.Future[Appended] = self._loop.create_future()
+        self._queue(encoded(self._encoder, streams, context, future, keys, None))
+        return future
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Queue a snapshot for the next group; see `EventLog.save_snapshot`."""

@@ -1,6 +1,7 @@
 """A log is sealed by its owner: every so often, and when it is closed."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dramaturg.events.log import (
     sealing,
     subscribe,
 )
+from dramaturg.events.log.lull import Lull
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.seal import EVENTS, STREAM, MerkleTree, Sealed, merkle_root
 from dramaturg.events.log.sealer import SealPolicy
@@ -147,6 +149,47 @@ async def test_too_many_digests_to_be_kept_are_read_again(
             await append(log, "a/1", version, Counted())
 
     assert await stored(path) == [(41, 1, 40)]
+
+
+def test_a_lull_is_the_time_from_when_a_commit_begins() -> None:
+    lull = Lull()
+    found: list[bool] = []
+    waiting = threading.Thread(target=lambda: found.append(lull.wait()))
+    waiting.start()
+    while waiting.is_alive():
+        lull.begin()
+        waiting.join(0.001)
+    assert found == [True]
+
+
+def test_commits_before_anybody_waited_are_no_lull() -> None:
+    lull = Lull()
+    lull.begin()
+    lull.begin()
+    assert not lull.wait()
+
+
+@pytest.mark.parametrize(("backlog", "waits"), [(100, 1), (1, 0)])
+@pytest.mark.asyncio
+async def test_digests_wait_for_commits_unless_there_are_none_or_too_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backlog: int, waits: int
+) -> None:
+    waited: list[bool] = []
+
+    def wait(_: Lull) -> bool:
+        waited.append(True)
+        return False
+
+    monkeypatch.setattr(Lull, "wait", wait)
+    for module in (sealer, sealing):
+        monkeypatch.setattr(module, "PAGE", 4)
+    monkeypatch.setattr(sealer, "SLICE", 2)
+    monkeypatch.setattr(sealer, "BACKLOG", backlog)
+    path = tmp_path / "log.db"
+    async with SqliteLog(path, REGISTRY, seals=SELDOM) as log:
+        await append(log, "a/1", 0, *(Counted(n) for n in range(4)))
+    assert await stored(path) == [(5, 1, 4)]
+    assert len(waited) == waits  # for the first of two slices; then none is expected
 
 
 @pytest.mark.asyncio

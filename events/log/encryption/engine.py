@@ -30,6 +30,7 @@ class KeyedEngine:
         self._keyring = keyring
         self._engine = engine
         self.name = engine.name
+        self.lull = engine.lull
         self.lock = engine.lock
         self.close = engine.close
         self.unlock = engine.unlock

@@ -13,6 +13,7 @@ from ..encryption.event import MARK
 from ..engine import SNAPSHOTS_KEPT
 from ..errors import LogUnavailableError, OutcomeUnknownError
 from ..group import Group, Head, KeyName, absent
+from ..lull import Lull
 from ..outcomes import Outcome
 from ..pending import Pending
 from .arrays import Array, Blobs, Integers, Texts, register
@@ -104,6 +105,7 @@ class PostgresCommitter:
         channel: str,
         lost: Callable[[], bool],
         encrypts: bool,
+        lull: Lull,
     ) -> None:
         self.epoch = epoch
         self._db = db
@@ -112,6 +114,7 @@ class PostgresCommitter:
         self._channel = channel
         self._lost = lost
         self._encrypts = encrypts
+        self._lull = lull
         self._groups = 0
         self._committed_us = 0
         self.digests: list[bytes] = []
@@ -138,6 +141,7 @@ class PostgresCommitter:
                 if group.event_values or group.key_values or snapshots:
                     self._insert(group, snapshots)
                 self._db.execute("COMMIT")
+                self._lull.begin()
         except psycopg.Error as error:
             if _is_refused(error):
                 raise LogUnavailableError(_advice(error)) from error
@@ -252,7 +256,7 @@ def _refuse_foreign(appends: Sequence[Pending], owners: dict[str, str]) -> None:
             for name in above(append.stream):
                 if name in owners:
                     pending.refused = NotOwnerError(append.stream, owners[name])
-                    pending.datas = []
+                    pending.datas = ()
 
 
 def _heads(names: Iterable[str], rows: Iterable[Any]) -> dict[str, Head]:

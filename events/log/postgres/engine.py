@@ -6,6 +6,7 @@ from collections.abc import Callable
 import psycopg
 
 from ..errors import LogError, LogUnavailableError
+from ..lull import Lull
 from .claims import freed
 from .committer import PostgresCommitter
 from .lease import Heard, Lease
@@ -40,6 +41,7 @@ class PostgresEngine:
         encrypts: bool,
     ) -> None:
         self.name = f"postgresql:{schema}"
+        self.lull = Lull()
         self.epoch = 0
         self.channel = f"dramaturg_{schema}"
         self._conninfo = conninfo
@@ -86,6 +88,7 @@ class PostgresEngine:
             channel=self.channel,
             lost=lambda: lease.lost,
             encrypts=self._encrypts,
+            lull=self.lull,
         )
 
     def close(self) -> None:
