@@ -93,9 +93,9 @@ class SeededPump(Pump):
 
     def _worked_off(self, cell: "Cell", box: "list[Item]") -> int:
         if len(box) == 1 and cell.batch is None:
-            self._one(cell, box)
+            self.one(cell, box)
             return 1
-        return self._turn(cell, box)
+        return self.several(cell, box)
 
     def _draw(self, chance: Random) -> None:
         """Put the actor that is next first, and say how far it may go."""

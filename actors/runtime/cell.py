@@ -6,7 +6,8 @@ stopping, down (may be started again), stopped.
 
 What moves a cell between states is in `lifecycle`: `start`, `halt`, `restart`, `stop`.
 Failures come in through `fail`, whoever caught them; the parent's `Supervision` hears of
-them in a turn of its own, never inside the failing one.
+them in a turn of its own, never inside a handler. Of a handler that failed in a turn of
+the pump it hears at the end of that turn.
 """
 
 from asyncio import CancelledError, Future
@@ -17,29 +18,29 @@ from .context import ActorContext
 from .errors import (
     ActorStoppedError,
     AskCycleError,
-    CommandRejectedError,
     HandlerCancelledError,
     MailboxFullError,
-    UnhandledMessageError,
 )
 from .extras import NO_EXTRAS
+from .failure import concerns_supervisor
 from .handlers import Handlers, is_reentrant, unhandled
 from .inbox import BUSY, HELD, Inbox
+from .inline import hastened, run_inline
 from .mailbox import DeadBox, Item, Reply, bury, refuse
-from .messages import Ask, Message, Tick, is_ask
+from .messages import Ask, Message
 from .origin import Origin
 from .reentry import LATCHED, taken, unlatch
 from .stash import taken_back
 from .waits import waits_for
-from .work import Finished
 
 if TYPE_CHECKING:
     from .actor import Actor
     from .change import Change
     from .children import Children
     from .journal import Journal
-    from .keeper import Root, Supervision
+    from .keeper import Supervision
     from .pump import Pump
+    from .root import Root
     from .spec import AnySpec
     from .steps import Worker
 
@@ -134,8 +135,8 @@ class Cell(Inbox):
         asker = pump.current
         if asker is not None and asker.asking is not None:
             self._asked_by(asker, message, reply, origin)
-        elif self.box is None and pump.inline > 0:
-            pump.run_inline(self, message, reply, origin)
+        elif pump.inline > 0 and (self.box is None or hastened(pump, self)):
+            run_inline(pump, self, message, reply, origin)
         else:
             self._queue((message, reply, origin))
         if not reply.done():
@@ -157,7 +158,7 @@ class Cell(Inbox):
         open_asks = tuple(ask for ask in asker.asking or () if not ask[1].done())
         asker.asking = (*open_asks, (self, reply))
         if idle and self.pump.inline > 0:
-            self.pump.run_inline(self, message, reply, origin)
+            run_inline(self.pump, self, message, reply, origin)
             if reply.done():
                 asker.asking = open_asks
         else:
@@ -262,42 +263,9 @@ class Cell(Inbox):
                 self.pump.schedule(self)
 
     def fail(self, error: BaseException, message: object = None) -> None:
-        """Deal with an error of the actor: tell the asker, then the supervisor.
-
-        A refused command and an unhandled message concern the sender only, unless
-        it was another actor that did not handle what this one asked. All else shuts
-        the gate; the parent's supervision decides in the next turn.
-        """
-        reply, self.reply = self.reply, None
-        refuse(reply, error)
-        if isinstance(error, CommandRejectedError):
-            return
-        if isinstance(error, UnhandledMessageError) and error.path == self.path:
-            self.pump.dead(self, message, "unhandled")
-            return
-        self.pump.on_failure(self, error, message)
-        if self.state != "running":
-            return
-        self.state = "failed"
-        self.error = error
-        self.hold()
-        if self.journal is not None:
-            self.journal.revoke(error)
-        if isinstance(message, Message) and not isinstance(message, (Tick, Finished)):
-            self._lay_aside(message)
-        self.signal(self._report)
-
-    def _lay_aside(self, message: Message) -> None:
-        """Deliver a message that crashed the actor again, or not any more."""
-        extras = self.own_extras()
-        crash = extras.crash
-        times = 1 if crash is None or crash[0] is not message else crash[1] + 1
-        if is_ask(message) or times >= self.spec.crashes_max:
-            extras.crash = None
-            self.pump.dead(self, message, "crashed")
-        else:
-            extras.crash = (message, times)
-            self.put_first([(message, None, self.origin)])
+        """Deal with an error of the actor; the supervision decides in the next turn."""
+        if concerns_supervisor(self, error, message):
+            self.signal(self._report)
 
     def _report(self) -> None:
         """Tell the parent's supervision of a failure."""

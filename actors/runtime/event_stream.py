@@ -34,9 +34,17 @@ class EventStream:
         self._receivers.setdefault(kind, {})[token] = receiver
 
         def unsubscribe() -> None:
-            self._receivers.get(kind, {}).pop(token, None)
+            receivers = self._receivers.get(kind, {})
+            receivers.pop(token, None)
+            if not receivers:
+                self._receivers.pop(kind, None)
 
         return unsubscribe
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody subscribed to anything: else no notice need be made."""
+        return bool(self._receivers)
 
     def publish(self, notice: msgspec.Struct) -> None:
         """Hand `notice` to its subscribers, in the order in which they came."""

@@ -8,14 +8,14 @@ from ...events.log import LogUnavailableError
 from . import lifecycle
 from .errors import ActorStoppedError, IntensityExceededError
 from .members import Members
+from .replacement import replaced
 from .spec import SupervisorSpec
-from .supervision import Exited, Failed, Family, Plan, decide
+from .supervision import Exited, Failed, Family, Plan, decide, plainly_restarted
 
 if TYPE_CHECKING:
     from .cell import Cell
     from .children import Children
     from .clock import Alarm
-    from .system import ActorSystem
 
 
 _PLAIN: Final = SupervisorSpec(id="plain")
@@ -70,8 +70,30 @@ class Supervision:
 
     def failed(self, child: "Cell", error: BaseException) -> None:
         """Decide about a child in state `failed`; its mailbox is kept meanwhile."""
-        self._happened.append((child, error))
-        self.attend()
+        if not self._plainly_restarted(child, error):
+            self._happened.append((child, error))
+            self.attend()
+
+    def _plainly_restarted(self, child: "Cell", error: BaseException) -> bool:
+        """Restart a child as most are; tell whether that was all there is to do.
+
+        This is what `attend` would come to, without the detours.
+        """
+        if (
+            self._working
+            or self._happened
+            or self._rule.strategy not in _ALONE
+            or isinstance(error, LogUnavailableError)
+            or not plainly_restarted(child.spec, error)
+            or not self._up
+        ):
+            return False
+        intensity = self._intensity
+        restarts = intensity.counted(self._restarts, child.pump.now_s())
+        if intensity.exceeded(restarts) or not replaced(child):
+            return False
+        self._restarts = restarts
+        return True
 
     def exited(self, child: "Cell") -> None:
         """Decide about a child that wants to end; it works off nothing meanwhile."""
@@ -86,7 +108,7 @@ class Supervision:
         rest: Happened | None = None
         while self._happened and rest is None:
             happened = self._planned(*self._happened.popleft())
-            if happened is not None and not self._at_once(*happened):
+            if happened is not None and not self._at_once(*happened[:2]):
                 rest = happened
         if rest is not None or (self._down and not self._alarms):
             self._working = True
@@ -164,7 +186,6 @@ class Supervision:
         self,
         plan: Plan,
         child: "Cell",
-        error: BaseException | None,
     ) -> bool:
         """Restart a child alone where that takes no time; tell whether that was it."""
         return (
@@ -172,7 +193,7 @@ class Supervision:
             and not plan.delay_s
             and self._rule.strategy in _ALONE
             and child.spec.id in plan.starts
-            and lifecycle.replaced(child, error)
+            and replaced(child)
         )
 
     async def _deal(
@@ -317,21 +338,6 @@ class Supervision:
         else:
             reason = cause
         parent.fail(reason)
-
-
-class Root:
-    """Stands above the root of a system and ends the system with it."""
-
-    def __init__(self, system: "ActorSystem") -> None:
-        self._system = system
-
-    def failed(self, root: "Cell", error: BaseException) -> None:  # noqa: ARG002 - there is one root
-        """End the system's block with the error."""
-        self._system.stop_with(error)
-
-    def exited(self, root: "Cell") -> None:  # noqa: ARG002 - there is one root
-        """End the system's block in an orderly way."""
-        self._system.stop_with(None)
 
 
 def _resumable(child: "Cell") -> bool:

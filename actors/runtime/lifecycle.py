@@ -16,6 +16,7 @@ handler or a journal does, so restarting a plain actor takes no task and no turn
 """
 
 from collections.abc import Callable
+from logging import INFO
 from typing import Final
 
 import structlog
@@ -29,7 +30,7 @@ from .errors import ActorFailedError, ActorStoppedError, HandlerCancelledError
 from .extras import NO_EXTRAS
 from .faults import described
 from .grace import end_handler, limited
-from .inbox import BUSY, HELD
+from .inbox import HELD
 from .journal import Journal
 from .mailbox import Item
 from .notices import ActorRestarted, ActorStopped
@@ -140,19 +141,20 @@ async def revive(cell: Cell) -> bool:
     a later turn. One that fails for want of the log waits for the log.
     """
     cell.own_extras().restarts += 1
-    return await _start_again(cell)
+    return await start_again(cell)
 
 
-async def _start_again(cell: Cell, *, made: bool = False) -> bool:
+async def start_again(cell: Cell, *, made: bool = False) -> bool:
+    """Start a cell that was up before; tell whether that did not fail."""
     try:
         await start(cell, made=made)
     except Exception as failure:  # noqa: BLE001 - the supervisor's business
-        return _not_started(cell, failure)
-    _restarted(cell)
+        return not_started(cell, failure)
+    restarted(cell)
     return True
 
 
-def _not_started(cell: Cell, failure: Exception) -> bool:
+def not_started(cell: Cell, failure: Exception) -> bool:
     """Have a start that failed be a failure; tell whether it is none after all."""
     if cell.stopped or cell.state != "down":
         return True
@@ -168,43 +170,13 @@ def _not_started(cell: Cell, failure: Exception) -> bool:
     return False
 
 
-def _restarted(cell: Cell) -> None:
-    lines = cell.pump.lines
-    lines.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
-    publish(cell, ActorRestarted(cell.path, cell.restarts))
-
-
-def replaced(cell: Cell, error: BaseException | None) -> bool:
-    """Do what `restart` does in this turn, if nothing that goes down takes time.
-
-    Most actors that fail have no children, no journal and no `restarting`; a change
-    and its coroutines would be most of what their restart costs. Returns false, and
-    nothing is done, for all others.
-    """
-    actor = cell.actor
-    if (
-        actor is None
-        or cell.change is not None
-        or cell.journal is not None
-        or cell.children is not None
-        or cell.gate & BUSY
-        or "restarting" in actor.hooks
-    ):
-        return False
-    cell.hold()
-    _clear(cell, error, for_good=False)
-    cell.state = "down"
-    cell.own_extras().restarts += 1
-    try:
-        up = make(cell)
-    except Exception as failure:  # noqa: BLE001 - the supervisor's business
-        _not_started(cell, failure)
-        return True
-    if up:
-        _restarted(cell)
-    else:
-        go(cell, _start_again(cell, made=True))
-    return True
+def restarted(cell: Cell) -> None:
+    """Say that a new instance is up."""
+    pump = cell.pump
+    if pump.lines.enabled(INFO):
+        pump.lines.info("actor.restarted", actor=cell.path, restarts=cell.restarts)
+    if pump.system.events.heard:
+        publish(cell, ActorRestarted(cell.path, cell.restarts))
 
 
 def _retry(cell: Cell) -> None:
@@ -223,7 +195,7 @@ async def rebuild(cell: Cell) -> None:
     """Rebuild a suspended cell from its log; this counts as no restart."""
     if cell.state == "suspended":
         await halt(cell, None)
-        await _start_again(cell)
+        await start_again(cell)
 
 
 async def stop(
@@ -304,28 +276,38 @@ def _clear(cell: Cell, error: BaseException | None, *, for_good: bool) -> None:
         cell.journal.revoke(
             error or ActorFailedError(cell.path, HandlerCancelledError())
         )
-    extras = cell.extras
-    if extras is not NO_EXTRAS:
-        if extras.timers is not None:
-            extras.timers.cancel_all()
-        for running in tuple(extras.works or ()):
-            running.cancel()
-        if extras.context is not None:
-            extras.context.refuse_owed()
-        watching.forget_all(cell, for_good=for_good)
-        stash.put_back(cell)
+    if cell.extras is not NO_EXTRAS:
+        clear_extras(cell, for_good=for_good)
     cell.actor = None
 
 
+def clear_extras(cell: Cell, *, for_good: bool) -> None:
+    """End what an instance had that few have."""
+    extras = cell.extras
+    if extras.timers is not None:
+        extras.timers.cancel_all()
+    for running in tuple(extras.works or ()):
+        running.cancel()
+    if extras.context is not None:
+        extras.context.refuse_owed()
+    if extras.watching is not None:
+        watching.forget_all(cell, for_good=for_good)
+    if extras.stash is not None:
+        stash.put_back(cell)
+
+
 __all__ = [
+    "clear_extras",
     "cut_off",
     "go",
     "halt",
     "make",
+    "not_started",
     "rebuild",
-    "replaced",
     "restart",
+    "restarted",
     "revive",
     "start",
+    "start_again",
     "stop",
 ]

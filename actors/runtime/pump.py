@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from .dead_messages import DeadMessage, DeadMessages, Reason, plain
+from .failure import concerns_supervisor
 from .inbox import BUSY, SIGNALS
+from .lines import Lines
 from .overdue import Overdue
 from .reentry import latch
 from .refs import Ref
@@ -29,19 +31,17 @@ if TYPE_CHECKING:
     from .cell import Cell
     from .clock import Clock
     from .inbox import Inbox
-    from .keeper import Root, Supervision
-    from .mailbox import Envelope, Item, Reply
+    from .keeper import Supervision
+    from .mailbox import Envelope, Item
     from .origin import Origin
+    from .root import Root
     from .steps import Steps
     from .system import ActorSystem
 
 MESSAGES_MAX: Final = 16
 SLICE_S: Final = 0.00025
 INLINE_MAX: Final = 256
-"""Asks answered in the askers' turns between two turns of the loop; one from within
-a handler counts as `_NESTED` of them, so that no stack grows too deep."""
-
-_NESTED: Final = 4
+"""Asks answered in the askers' turns between two turns of the loop; see `inline`."""
 
 SLOW_S: Final = 0.1
 """A slice this much too long is reported with the actor that ran last."""
@@ -76,6 +76,7 @@ class Pump:
         "system",
         "turns",
         "until_s",
+        "within",
     )
 
     asks: "Asks"
@@ -97,9 +98,7 @@ class Pump:
         self.dead_messages = dead_messages
         self.on_failure = on_failure
         self.base = copy_context()
-        self.lines: Any = structlog.get_logger("dramaturg.actors").bind()
-        """Where failures and restarts are logged; looking a logger up for each line
-        would cost as much as a restart."""
+        self.lines = Lines()
         self.ready: deque[Any] = deque()
         self.parked = True
         """Whether no turn of the pump is due."""
@@ -108,6 +107,8 @@ class Pump:
         """Messages of an actor in one turn."""
         self.current: Cell | None = None
         """The actor whose handler is running."""
+        self.within = False
+        """Whether what runs was begun by a handler that has not ended, in no actor's name."""
         self.overdue = Overdue(clock)
         self.origin: Origin | None = None
         """Where the message being worked on comes from."""
@@ -162,10 +163,10 @@ class Pump:
                 box = cell.box
                 if box.__class__ is list:
                     if len(box) == 1 and cell.batch is None:
-                        self._one(cell, box)
+                        self.one(cell, box)
                         left -= 1
                     else:
-                        left -= self._turn(cell, box)
+                        left -= self.several(cell, box)
                 if left <= 0:
                     left = _LOOK_EVERY
                     now_s = monotonic()
@@ -196,7 +197,7 @@ class Pump:
                     cell.fail(error)
         return not cell.gate
 
-    def _one(self, cell: "Cell", box: "list[Item]") -> None:
+    def one(self, cell: "Cell", box: "list[Item]") -> None:
         """Work off the only message of `cell`."""
         item: Any = box.pop()
         kind = item.__class__
@@ -207,9 +208,11 @@ class Pump:
             else:
                 result = cell.handlers[kind](cell.actor, item)
                 if result is not None and result.__class__ is CoroutineType:
-                    self._step(cell, result, item)
+                    self.step(cell, result, item)
         except Exception as error:  # noqa: BLE001 - the supervisor's business
+            cell.handled += 1
             self._failed(cell, error, item)
+            return
         self.current = None
         cell.handled += 1
         if (
@@ -219,11 +222,11 @@ class Pump:
             or cell.batch is not None
             or cell.waiting is not None
         ):
-            self._leave(cell)
+            self.leave(cell)
         else:  # the common case, in short
             cell.box = None
 
-    def _turn(self, cell: "Cell", box: "list[Item]") -> int:
+    def several(self, cell: "Cell", box: "list[Item]") -> int:
         """Work off some messages of `cell`; return how many.
 
         While nobody else is ready its turn may last as long as the slice.
@@ -246,7 +249,7 @@ class Pump:
                     else:
                         result = cell.handlers[kind](actor, item)
                         if result is not None and result.__class__ is CoroutineType:
-                            self._step(cell, result, item)
+                            self.step(cell, result, item)
                     if cell.gate:
                         break
                 if self.ready or cell.gate or not length_hint(batch):
@@ -254,18 +257,37 @@ class Pump:
                 if monotonic() > self.until_s:
                     break
         except Exception as error:  # noqa: BLE001 - the supervisor's business
+            cell.handled += (count := max(1, before - length_hint(cell.batch or ())))
             self._failed(cell, error, item)
+            return count
         self.current = None
         # what it put first, such as its stash, is in a new batch with the rest
         count = max(before - length_hint(cell.batch or ()), int(item is not None))
         cell.handled += count
-        self._leave(cell)
+        self.leave(cell)
         return count
 
     def _failed(self, cell: "Cell", error: Exception, item: "Item") -> None:
-        """Have `cell` fail of what it worked on."""
-        cell.fail(error, item[0] if isinstance(item, tuple) else item)
+        """End a turn in which `cell` failed of `item`, and have its supervisor decide.
+
+        The handler is at its end, so that nothing is in the way of a new instance.
+        """
+        self.current = None
+        message = item[0] if isinstance(item, tuple) else item
+        concerned = concerns_supervisor(cell, error, message)
         self.origin = cell.origin = None
+        self.leave(cell)
+        if concerned:
+            self.judge(cell)
+
+    def judge(self, cell: "Cell") -> None:
+        """Have the supervisor of `cell` decide about its failure."""
+        error = cell.error
+        assert error is not None
+        try:
+            self.supervision_of(cell).failed(cell, error)
+        except Exception as fault:  # noqa: BLE001 - the supervisor's business
+            cell.fail(fault)
 
     def _open(self, cell: "Cell", item: "Envelope") -> None:
         """Work off a message that came in an envelope."""
@@ -274,7 +296,7 @@ class Pump:
             self.origin = cell.origin = origin
         result = cell.handlers[message.__class__](cell.actor, message)
         if result.__class__ is CoroutineType:
-            self._step(cell, result, message)
+            self.step(cell, result, message)
         elif cell.reply is not None:
             cell.answer(result, message)
         if origin is not None:
@@ -282,7 +304,7 @@ class Pump:
             if not cell.gate & BUSY:
                 cell.origin = None
 
-    def _step(self, cell: "Cell", coro: Any, message: Any) -> None:
+    def step(self, cell: "Cell", coro: Any, message: Any) -> None:
         """Run a coroutine handler; if it suspends, the cell is busy until its end."""
         cell.asking = ()
         cell.gate |= BUSY
@@ -291,44 +313,7 @@ class Pump:
         if worker is not None:
             self.overdue.add(cell)
 
-    def run_inline(
-        self,
-        cell: "Cell",
-        message: Any,
-        reply: "Reply",
-        origin: "Origin | None",
-    ) -> None:
-        """Work off an ask of an idle actor in the asker's turn."""
-        outer, outer_origin = self.current, self.origin
-        left = self.inline
-        self.inline = left = left - 1 if outer is None else (left & -_NESTED) - _NESTED
-        if not left & 7 and monotonic() > self.until_s:
-            self.inline = 0  # the loop's turn comes first
-        box: list[Item] = []
-        cell.box = box
-        cell.reply = reply
-        self.current = cell
-        self.origin = cell.origin = origin
-        try:
-            result = cell.handlers[message.__class__](cell.actor, message)
-            if result.__class__ is CoroutineType:
-                self._step(cell, result, message)
-            elif cell.reply is reply:
-                cell.reply = None
-                reply.set_result(result)
-        except Exception as error:  # noqa: BLE001 - the supervisor's business
-            cell.fail(error, message)
-        finally:
-            self.current, self.origin = outer, outer_origin
-        cell.handled += 1
-        if cell.gate or cell.box is not box or box or cell.batch is not None:
-            if not cell.gate & BUSY:
-                cell.origin = None
-            self._leave(cell)
-        else:  # the common case, in short
-            cell.origin = cell.box = None
-
-    def _leave(self, cell: "Cell") -> None:
+    def leave(self, cell: "Cell") -> None:
         """End the turn of `cell`: back into the queue, or idle."""
         batch = cell.batch
         if batch is not None:

@@ -265,8 +265,9 @@ class Steps:
         caller = current_task(loop)
         if caller is not None:
             _leave_task(loop, caller)
-        outer, outer_origin = pump.current, pump.origin
+        outer, outer_origin, within = pump.current, pump.origin, pump.within
         pump.current, pump.origin = cell, owner.origin
+        pump.within = within or outer is not None
         _enter_task(loop, task)
         result: object = None
         failed: BaseException | None = None
@@ -281,7 +282,7 @@ class Steps:
             return worker
         finally:
             _leave_task(loop, task)
-            pump.current, pump.origin = outer, outer_origin
+            pump.current, pump.origin, pump.within = outer, outer_origin, within
             if caller is not None:
                 _enter_task(loop, caller)
         parked = worker.parked

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterator
+from logging import WARNING
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,13 +22,13 @@ from .entities import Entities
 from .errors import KilledError, NoSuchActorError, SystemClosedError
 from .event_stream import EventStream
 from .faults import described
-from .keeper import Root
 from .messages import Message
 from .notices import ActorFailed
 from .post import Post
 from .pump import Pump
 from .refs import Ref
 from .registry import NameRegistry
+from .root import Root
 from .spec import AnySpec, ChildSpec
 from .watchdog import Watchdog
 from .workforce import Workforce
@@ -322,14 +323,17 @@ class ActorSystem:
 
     def _on_failure(self, cell: Cell, error: BaseException, message: object) -> None:
         """Report an error that a supervisor will deal with."""
-        cell.pump.lines.warning(
-            "actor.failed",
-            actor=cell.path,
-            state=cell.state,
-            message=None if message is None else type(message).__name__,
-            **described(error),
-        )
-        self.events.publish(ActorFailed(cell.path, error, message))
+        lines = cell.pump.lines
+        if lines.enabled(WARNING):
+            lines.warning(
+                "actor.failed",
+                actor=cell.path,
+                state=cell.state,
+                message=None if message is None else type(message).__name__,
+                **described(error),
+            )
+        if self.events.heard:
+            self.events.publish(ActorFailed(cell.path, error, message))
 
 
 def local(ref: Ref) -> Cell:

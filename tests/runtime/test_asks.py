@@ -20,7 +20,7 @@ from dramaturg.actors.runtime import (
     handles,
 )
 
-from .actors import Add, AskFail, Counter, Get, GetSlowly, spec
+from .actors import Add, AskFail, Counter, Fail, Get, GetSlowly, spec
 
 
 class Through(Ask[object]):
@@ -276,3 +276,114 @@ async def test_asks_wait_behind_a_failure_and_are_answered_after_it() -> None:
         with pytest.raises(ValueError, match="AskFail"):
             await failing
         assert await after == 0
+
+
+class Note(Message):
+    """Write down a name."""
+
+    name: str
+
+
+class AskNote(Ask[str]):
+    """Write down a name, and tell on whose behalf."""
+
+    name: str
+
+
+class AskBeside(Message):
+    """Ask `ref` beside the mailbox, and write down when this handler is at its end."""
+
+    ref: Any
+
+
+class Scribe(Actor):
+    """Writes down what it works off in a list that it shares with others."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self.notes = notes
+
+    @handles
+    def note(self, message: Note) -> None:
+        self.notes.append(f"{message.name} by {self.ctx.by}")
+
+    @handles
+    def ask_note(self, message: AskNote) -> str:
+        self.notes.append(f"{message.name} by {self.ctx.by}")
+        return self.ctx.by
+
+    @handles
+    def ask_beside(self, message: AskBeside) -> None:
+        async def work() -> None:
+            await message.ref.ask(AskNote("beside"))
+
+        self.ctx.run(work())
+        self.notes.append("at its end")
+
+
+@pytest.mark.asyncio
+async def test_an_ask_of_an_actor_whose_turn_is_next_needs_no_turn_of_the_loop() -> (
+    None
+):
+    notes: list[str] = []
+    async with ActorSystem() as system:
+        scribe = await system.spawn(spec("scribe", lambda: Scribe(notes)))
+        scribe.tell(Note("first"), origin=Origin(by="me"))
+        scribe.tell(Note("second"))
+        answer = scribe.ask(AskNote("third"), origin=Origin(by="you"))
+
+        assert answer.done()
+        assert notes == ["first by me", "second by ", "third by you"]
+        scribe.tell(Note("fourth"))
+        await system.settled()
+        assert notes[3:] == ["fourth by "]
+
+
+@pytest.mark.asyncio
+async def test_an_ask_gets_no_turn_before_that_of_another_actor() -> None:
+    notes: list[str] = []
+    async with ActorSystem() as system:
+        one = await system.spawn(spec("one", lambda: Scribe(notes)))
+        other = await system.spawn(spec("other", lambda: Scribe(notes)))
+        one.tell(Note("first"))
+        other.tell(Note("second"))
+        answer = other.ask(AskNote("third"))
+
+        assert not answer.done()
+        await answer
+        assert notes == ["first by ", "second by ", "third by "]
+
+
+@pytest.mark.asyncio
+async def test_work_beside_a_mailbox_is_answered_once_its_handler_has_ended() -> None:
+    notes: list[str] = []
+    async with ActorSystem() as system:
+        scribe = await system.spawn(spec("scribe", lambda: Scribe(notes)))
+        scribe.tell(Note("before"))
+        scribe.tell(AskBeside(scribe))
+        scribe.tell(Note("after"))
+        await scribe.ask(AskNote("last"))
+        await system.settled()
+
+        assert notes == [
+            "before by ",
+            "at its end",
+            "after by ",
+            "beside by ",
+            "last by ",
+        ]
+
+
+@pytest.mark.asyncio
+async def test_who_asks_an_actor_that_was_told_to_fail_gets_the_next_instance() -> None:
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter))
+        counter.tell(Add(1))
+        counter.tell(Fail())
+        counter.tell(Add(2))
+
+        assert await counter.ask(Get()) == 2
+        assert system.cell("/counter").restarts == 1
+        with pytest.raises(ValueError, match="AskFail"):
+            await counter.ask(AskFail())
+        assert system.cell("/counter").restarts == 2
+        assert await counter.ask(Get()) == 0

@@ -138,8 +138,8 @@ async def test_a_stash_has_the_bound_of_the_mailbox() -> None:
         with pytest.raises(StashFullError, match="stashed 2 messages"):
             await ref.ask(Enter("c"))
 
-        # The restart has put the two back before anything else.
-        ref.tell(Open())
+        # The restart has put the two back before anything else: the mailbox is full.
+        await ref.offer(Open())
         assert [await answer for answer in early] == ["welcome a", "welcome b"]
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from dramaturg.actors.runtime import (
@@ -581,3 +583,97 @@ async def test_a_supervisor_that_stops_forgets_who_was_backing_off() -> None:
         await system.settled()
 
         assert system.tree().children == ()
+
+
+class ShyError(Exception):
+    """An error that tells who wants to see it."""
+
+    seen = 0
+
+    def __repr__(self) -> str:
+        type(self).seen += 1
+        return "ShyError()"
+
+
+class Shying(Actor):
+    @handles
+    def fail(self, message: Fail) -> None:  # noqa: ARG002 - a handler takes its message
+        raise ShyError
+
+
+@pytest.mark.parametrize(("level", "seen"), [(logging.ERROR, 0), (logging.INFO, 1)])
+@pytest.mark.asyncio
+async def test_a_line_about_a_failure_is_put_together_only_if_it_comes_out(
+    level: int, seen: int
+) -> None:
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+    ShyError.seen = 0
+    try:
+        with capture_logs() as lines:
+            async with ActorSystem() as system:
+                ref = await system.spawn(ChildSpec(id="shy", factory=Shying))
+                ref.tell(Fail())
+                await system.settled()
+                assert system.cell("/shy").restarts == 1
+                assert ShyError.seen == seen
+    finally:
+        structlog.configure(wrapper_class=before)
+    names = ["actor.failed", "message.dead", "actor.restarted"]
+    assert [line["event"] for line in lines] == names * seen
+
+
+@pytest.mark.asyncio
+async def test_a_logger_that_knows_no_levels_gets_every_line() -> None:
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.BoundLogger)
+    try:
+        with capture_logs() as lines:
+            async with ActorSystem() as system:
+                ref = await system.spawn(ChildSpec(id="shy", factory=Shying))
+                ref.tell(Fail())
+                await system.settled()
+    finally:
+        structlog.configure(wrapper_class=before)
+    assert [line["event"] for line in lines][::2] == ["actor.failed", "actor.restarted"]
+
+
+@pytest.mark.asyncio
+async def test_a_new_instance_is_up_before_other_actors_have_their_turns() -> None:
+    seen: list[int] = []
+
+    class Looking(Actor):
+        @handles
+        def count(self, message: Count) -> None:  # noqa: ARG002 - a handler takes its message
+            seen.append(self.ctx.system.cell("/frail").restarts)
+
+    async with ActorSystem() as system:
+        frail = await system.spawn(ChildSpec(id="frail", factory=Frail))
+        looking = await system.spawn(ChildSpec(id="looking", factory=Looking))
+        frail.tell(Fail())
+        frail.tell(Count())
+        looking.tell(Count())
+        await system.settled()
+
+    assert seen == [1]
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_supervision_is_a_failure_of_the_child(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: list[BaseException] = []
+
+    async with ActorSystem() as system:
+        ref = await system.spawn(ChildSpec(id="shy", factory=Shying))
+        system.events.subscribe(ActorFailed, lambda each: failed.append(each.error))
+        supervision = system.cell("/shy").supervision
+
+        def faulty(*_: object) -> None:
+            raise RuntimeError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(supervision), "failed", faulty)
+            ref.tell(Fail())
+            await system.settled()
+    assert [type(each) for each in failed] == [ShyError, RuntimeError]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dramaturg.actors.runtime import UnrecoverableError
 from dramaturg.actors.runtime.supervision import (
     AutoShutdown,
     Backoff,
@@ -18,6 +19,7 @@ from dramaturg.actors.runtime.supervision import (
     Restart,
     Strategy,
     decide,
+    plainly_restarted,
 )
 
 
@@ -421,3 +423,28 @@ def test_no_delay_leaves_its_bounds(
     backoff = Backoff(min_s, min_s * factor, jitter=0.5)
 
     assert min_s / 2 <= backoff.delay_s(attempt, draw) <= backoff.max_s
+
+
+@given(
+    rule=st.builds(
+        Rule,
+        restart=st.sampled_from(["permanent", "transient", "temporary"]),
+        backoff=st.none() | st.just(Backoff(min_s=1.0)),
+        directives=st.sampled_from([{}, {OSError: "stop"}, {OSError: "resume"}]),
+    ),
+    strategy=st.sampled_from(["one_for_one", "dynamic"]),
+    error=st.sampled_from([OSError("no"), ValueError("no"), UnrecoverableError("no")]),
+    before=st.lists(st.floats(90.0, 100.0), max_size=4).map(sorted),
+)
+def test_what_is_plainly_restarted_is_what_the_policy_restarts_at_once(
+    rule: Rule, strategy: Strategy, error: Exception, before: list[float]
+) -> None:
+    one = family(strategy, a=rule)
+    one.restarts = tuple(before)
+    counted = one.intensity.counted(one.restarts, 100.0)
+    plan = decide(one, failed("a", error))
+
+    if plainly_restarted(rule, error) and not one.intensity.exceeded(counted):
+        assert plan == Plan(starts=("a",), restarts=counted)
+    elif not rule.directives and rule.backoff is None:
+        assert plan.outcome == "escalate" or not plan.starts

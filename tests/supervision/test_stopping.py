@@ -144,6 +144,8 @@ async def test_an_actor_may_stop_itself(drain: bool) -> None:  # noqa: FBT001 - 
 
     async with ActorSystem() as system:
         ref = await system.spawn(worker(done))
+        before = await system.spawn(ChildSpec(id="before", factory=Actor))
+        before.tell(Add())  # its turn comes first, so that all three wait
         ref.tell(Add())
         answer = ref.ask(Stop(drain))
         ref.tell(Add())
@@ -151,7 +153,7 @@ async def test_an_actor_may_stop_itself(drain: bool) -> None:  # noqa: FBT001 - 
         await system.settled()
 
         assert done == ["still here", f"stopped at {1 + drain}"]
-        assert system.tree().children == ()
+        assert [each.path for each in system.tree().children] == ["/before"]
 
 
 @pytest.mark.asyncio

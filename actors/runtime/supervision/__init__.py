@@ -5,7 +5,7 @@ from .directive import Directive, Directives, directive_for
 from .family import Child, ChildRule, Exited, Failed, Family
 from .intensity import Intensity
 from .plan import Outcome, Plan
-from .policy import decide
+from .policy import decide, plainly_restarted
 from .strategy import AutoShutdown, Restart, Strategy
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "Strategy",
     "decide",
     "directive_for",
+    "plainly_restarted",
 ]

@@ -1,8 +1,9 @@
 """The decision of a supervisor: a pure function from what happened to a plan."""
 
+from ..errors import UnrecoverableError
 from .backoff import Backoff
 from .directive import directive_for
-from .family import Child, Exited, Failed, Family
+from .family import Child, ChildRule, Exited, Failed, Family
 from .plan import Plan
 
 _ALONE = ("one_for_one", "dynamic")
@@ -42,6 +43,20 @@ def decide(family: Family, happened: Failed | Exited) -> Plan:
     if isinstance(directive, Backoff):
         backoff = directive
     return _restart(family, child, happened, backoff)
+
+
+def plainly_restarted(rule: ChildRule, error: BaseException) -> bool:
+    """Tell whether `decide` would restart a child that failed at once.
+
+    For a family in which a failure concerns nobody else, and unless it had too many
+    restarts. It is so for most children, and then there is nothing else to decide.
+    """
+    return (
+        not rule.directives
+        and rule.backoff is None
+        and rule.restart != "temporary"
+        and not isinstance(error, UnrecoverableError)
+    )
 
 
 def _restart(
