@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 from ..events import vocabulary
-from ..events.log import LogNotFoundError
+from ..events.log import LogNotFoundError, Reader
 from ..events.log.encryption import Keyring
 from ..events.log.reader import LogReader
 from ..events.log.schema import FILE_NAME
+from ..events.log.store import Opening
+from .database import Database
 from .errors import UsageError
 from .output import Output
 
@@ -23,14 +27,16 @@ def log_path(data: Path) -> Path:
     return data / FILE_NAME
 
 
-def keys_path(data: Path) -> Path:
-    """Return where the keys of a data folder or log file are; the file may be a link."""
+def keys_path(data: Path | Database) -> Path:
+    """Return where the keys of a log are; the file may be a link."""
+    if isinstance(data, Database):
+        return data.keys_path
     path = data if data.is_file() else log_path(data)
     return path.with_name(KEYS)
 
 
-def found_keys(data: Path) -> Keyring | None:
-    """Return the keys of a data folder, if it has any.
+def found_keys(data: Path | Database) -> Keyring | None:
+    """Return the keys of a log, if it has any.
 
     Raises `EncryptionMissingError`.
     """
@@ -57,11 +63,14 @@ def made(data: Path) -> Path:
     return data
 
 
-def found_log(data: Path) -> Path:
+def found_log(data: Path | Database, instead: str = "") -> Path:
     """Return the log of a data folder, or `data` itself if it is a file.
 
-    Raises `LogNotFoundError` saying what to do when there is none.
+    Raises `LogNotFoundError` saying what to do when there is none, and `UsageError`
+    for a database, with what to do `instead`.
     """
+    if isinstance(data, Database):
+        raise UsageError(f"this is for logs in files, and {data} is none: {instead}")
     path = data if data.is_file() else log_path(data)
     if not path.exists() or (path.is_file() and not path.stat().st_size):
         raise LogNotFoundError(
@@ -71,19 +80,49 @@ def found_log(data: Path) -> Path:
     return path
 
 
-def open_log(data: Path) -> LogReader:
-    """Open the log of a data folder, or a log file itself, for reading only.
+def opened(data: Path | Database) -> Path | Opening:
+    """Return what tools open: a log file, or what opens a database."""
+    return data.store if isinstance(data, Database) else found_log(data)
+
+
+class OpenLog(Reader, Protocol):
+    """A log that is open for reading only."""
+
+    @property
+    def withheld(self) -> int:
+        """How many of the events that were read could not be, for want of keys."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        ...
+
+
+def open_log(data: Path | Database) -> OpenLog:
+    """Open the log of a data folder, a log file or a database, for reading only.
 
     What is encrypted by keys that are not there is shown to be, and passed over.
     """
-    return LogReader(found_log(data), vocabulary(), found_keys(data), withhold=True)
+    keys = found_keys(data)
+    if isinstance(data, Database):
+        return data.reader(vocabulary(), keys)
+    return LogReader(found_log(data), vocabulary(), keys, withhold=True)
 
 
-def tell_withheld(reader: LogReader, output: Output) -> None:
+def tell_withheld(reader: OpenLog, data: Path | Database, output: Output) -> None:
     """Say what of a log could not be read for want of its keys, if anything."""
     if reader.withheld:
         output.error(
             f"{reader.withheld} of the events that were read are sealed away: their "
-            f"keys are not in {keys_path(reader.path)}, put the key file of the log or "
+            f"keys are not in {keys_path(data)}, put the key file of the log or "
             "a link to it there",
         )

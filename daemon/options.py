@@ -1,19 +1,37 @@
 """The options that several commands share."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from ..projections import BeyondEndError, Timeline
+from .database import Database
 from .errors import UsageError
 
 Json = Annotated[
     bool,
     Parameter(name="--json", help="Print JSON for a program."),
 ]
-Data = Annotated[Path, Parameter(help="The data folder, or a log file.")]
+Where = Path | Database
+"""A data folder, a log file, or a log in a database."""
+
+
+def where(_type: object, tokens: Sequence[Token]) -> Where:
+    """Return what `--data` means."""
+    text = tokens[0].value
+    return Database.of(text) or Path(text)
+
+
+Data = Annotated[
+    Where,
+    Parameter(
+        help="The data folder, a log file, or postgresql://... of a log in a database.",
+        converter=where,
+    ),
+]
 At = Annotated[
     str | None,
     Parameter(help="A position, or a time such as 2026-11-22T10:15; else the end."),

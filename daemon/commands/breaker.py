@@ -6,7 +6,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ...actors.breakers import BreakerState
-from ...events.log.reader import LogReader
 from ...projections import (
     StreamNotBegunError,
     Timeline,
@@ -14,7 +13,7 @@ from ...projections import (
     standard_folds,
 )
 from ...projections.breaker_history import BreakerHistory, Stay
-from ..layout import open_log
+from ..layout import OpenLog, open_log
 from ..options import At, Data, Json, position_at
 from ..output import Output, moment
 from ..stays import STAYS_SHOWN, explain, span, strip, why
@@ -87,7 +86,7 @@ def show(
     return 0
 
 
-def _history(reader: LogReader, name: str, at: int | None) -> BreakerHistory:
+def _history(reader: OpenLog, name: str, at: int | None) -> BreakerHistory:
     stream = known_stream(reader, name)
     events = reader.read_stream(stream, at=at)
     if not events:
@@ -96,7 +95,7 @@ def _history(reader: LogReader, name: str, at: int | None) -> BreakerHistory:
     return BreakerHistory.of(stream, events)
 
 
-def known_stream(reader: LogReader, name: str) -> str:
+def known_stream(reader: OpenLog, name: str) -> str:
     """Return the stream of a breaker. Raises `UnknownStreamError`."""
     stream = name if name.startswith("breaker/") else f"breaker/{name}"
     if reader.head(stream) is None:

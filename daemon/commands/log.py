@@ -14,12 +14,11 @@ from msgspec.structs import asdict
 
 from ...events import UnknownEvent, vocabulary
 from ...events.log import Recorded
-from ...events.log.reader import LogReader
 from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
 from ...projections import UnknownStreamError, standard_folds
 from ..errors import UsageError
-from ..layout import found_keys, found_log, open_log, tell_withheld
+from ..layout import OpenLog, found_keys, open_log, opened, tell_withheld
 from ..options import Data, Json
 from ..output import Output
 
@@ -70,7 +69,7 @@ def tail(
         if follow:
             with suppress(KeyboardInterrupt):
                 _follow(reader, end, stream, output)
-        tell_withheld(reader, output)
+        tell_withheld(reader, data, output)
     return 0
 
 
@@ -82,7 +81,7 @@ def _show(events: Iterable[Recorded], output: Output) -> None:
             output.line(_line(recorded))
 
 
-def _follow(reader: LogReader, after: int, stream: str, output: Output) -> None:
+def _follow(reader: OpenLog, after: int, stream: str, output: Output) -> None:
     """Show what is written after a position, until interrupted."""
     while True:
         page = reader.read(after)
@@ -132,11 +131,11 @@ def verify(
 ) -> int:
     """Check that every byte of the log is as it was written; status 1 if not."""
     output = Output(as_json=as_json)
-    path = found_log(data)
+    log = opened(data)
     anchors = [seal for text in anchor for seal in _anchors(text)]
     with output.progress("verified") as progress:
         report = verify_log(
-            path,
+            log,
             vocabulary(),
             folds=standard_folds(),
             anchors=anchors,
@@ -154,7 +153,7 @@ def verify(
         output.error(f"and {report.untold} more")
     if report.ok:
         output.line(
-            f"{path}: {report.events} events, every one as it was written; "
+            f"{report.path}: {report.events} events, every one as it was written; "
             f"{report.seals} seals" + (f", {len(anchors)} anchors" if anchors else ""),
         )
     return 0 if report.ok else 1

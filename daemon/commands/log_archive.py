@@ -16,6 +16,12 @@ from ..layout import found_keys, found_log
 from ..options import Data, Json
 from ..output import Output
 
+IN_FILES = (
+    "what ended stays in the database's tables, which its server can keep on cheaper "
+    "disks; to archive it, export the log and import it into a file"
+)
+"""What to do instead of archiving events of a database."""
+
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -37,7 +43,7 @@ def archive(
     """
     output = Output(as_json=as_json)
     older_than_s = _seconds(older_than)
-    path = found_log(data)
+    path = found_log(data, IN_FILES)
 
     keys = found_keys(data)
 

@@ -1,8 +1,7 @@
 """`dramaturg log erase`: one owner's payloads, so that nobody can read them again."""
 
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import anyio
 from cyclopts import Parameter
@@ -10,15 +9,18 @@ from cyclopts import Parameter
 from ...events import vocabulary
 from ...events.log.encryption import KeyMissingError, Keyring
 from ...events.log.encryption.erasing import Erasure, erase_owner, would_erase
-from ...events.log.file_store import FileStore
 from ...events.log.sqlite import SqliteLog
+from ..database import Database
 from ..errors import UsageError
 from ..layout import found_keys, found_log, keys_path
-from ..options import Data, Json
+from ..options import Data, Json, Where
 from ..output import Output
 
+if TYPE_CHECKING:
+    from ...events.log.postgres import PostgresLog
+
 ARTIFACTS = "artifacts"
-"""The folder of large values, beside the log."""
+"""The folder of large values, beside the log and its keys."""
 
 
 def erase(  # noqa: PLR0913 - the options of a command
@@ -44,46 +46,60 @@ def erase(  # noqa: PLR0913 - the options of a command
     if not owner:
         raise UsageError("name an owner: no text is nobody's data")
     output = Output(as_json=as_json)
-    path = found_log(data)
     keyring = found_keys(data)
     if keyring is None:
         raise KeyMissingError(
-            f"there are no keys {keys_path(data)}: nothing was encrypted, or the key "
-            "file is elsewhere; put it or a link to it there",
+            f"there are no keys in {keys_path(data)}: nothing was encrypted, or the "
+            "key file is elsewhere; put it or a link to it there",
         )
-    artifacts = path.with_name(ARTIFACTS)
+    artifacts = keyring.path.with_name(ARTIFACTS)
+    log, folder = _log(data, keyring)
     if dry_run:
-        done = would_erase(partial(FileStore, path), keyring, owner, artifacts)
+        done = would_erase(log.look, keyring, owner, artifacts)
     else:
-        done = anyio.run(_erased, path, keyring, owner, reason, by, artifacts, partly)
+        wanted = _Wanted(owner, reason, by, artifacts, folder, partly)
+        done = anyio.run(_erased, log, keyring, wanted)
     if as_json:
         output.value(done)
     if not done.events:
-        output.error(f"{path} has no events of {owner!r}: look at `log tail --json`")
+        output.error(f"{data} has no events of {owner!r}: look at `log tail --json`")
         return 1
     _say(done, output, dry_run=dry_run)
     return 0 if done.ok else 1
 
 
-async def _erased(  # noqa: PLR0913, PLR0917 - what the command was given
-    path: Path,
-    keyring: Keyring,
-    owner: str,
-    reason: str,
-    by: str,
-    artifacts: Path,
-    partly: bool,  # noqa: FBT001 - anyio hands it over by place
+class _Wanted(NamedTuple):
+    owner: str
+    reason: str
+    by: str
+    artifacts: Path
+    folder: Path | None
+    partly: bool
+
+
+def _log(
+    data: Where, keyring: Keyring
+) -> tuple["SqliteLog | PostgresLog", Path | None]:
+    """Return the log, and the folder in which traces are looked for, if it has one."""
+    if isinstance(data, Database):
+        return data.log(vocabulary(), keyring), None
+    path = found_log(data)
+    return SqliteLog(path, vocabulary(), keyring=keyring), path.parent
+
+
+async def _erased(
+    log: "SqliteLog | PostgresLog", keyring: Keyring, wanted: _Wanted
 ) -> Erasure:
-    async with SqliteLog(path, vocabulary(), keyring=keyring) as log:
+    async with log:
         return await erase_owner(
             log,
             keyring,
-            owner,
-            reason=reason,
-            by=by,
-            artifacts=artifacts,
-            folder=path.parent,
-            partly=partly,
+            wanted.owner,
+            reason=wanted.reason,
+            by=wanted.by,
+            artifacts=wanted.artifacts,
+            folder=wanted.folder,
+            partly=wanted.partly,
         )
 
 

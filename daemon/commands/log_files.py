@@ -17,13 +17,18 @@ from msgspec.structs import asdict
 from ...events import vocabulary
 from ...events.log.transfer import Exported, backup_log, export_log, import_log
 from ...events.log.transfer.exporting import Write
+from ...events.log.transfer.target import OpenTarget
 from ...projections import standard_folds
+from ..database import Database
 from ..errors import UsageError
-from ..layout import found_log, log_path, made
-from ..options import Data, Json
+from ..layout import found_log, log_path, made, opened
+from ..options import Data, Json, Where
 from ..output import Output
 
 STANDARD = Path("-")
+
+DUMP = "copy it with `pg_dump --schema=...`, and its key file apart from that"
+"""What to do instead of a backup of a database."""
 
 File = Annotated[
     Path,
@@ -49,7 +54,7 @@ def export(  # noqa: PLR0913 - the options of a command
     Archived events are among them. Of a damaged log all that can be read is exported.
     """
     output = Output(as_json=as_json)
-    path = found_log(data)
+    log = opened(data)
     if after < 0 or (until is not None and until < after):
         upto = "" if until is None else f" and up to {until}"
         raise UsageError(
@@ -61,7 +66,7 @@ def export(  # noqa: PLR0913 - the options of a command
         with output.progress("exported") as progress:
             async with _written(file) as write:
                 return await export_log(
-                    path,
+                    log,
                     write,
                     after=after,
                     until=until,
@@ -85,9 +90,7 @@ def export(  # noqa: PLR0913 - the options of a command
 def import_(
     file: File = STANDARD,
     *,
-    data: Annotated[Path, Parameter(help="The data folder, or a log file.")] = Path(
-        "var"
-    ),
+    data: Data = Path("var"),
     as_json: Json = False,
 ) -> int:
     """Write an export into a log that is empty or that it continues.
@@ -133,7 +136,7 @@ def backup(
     output = Output(as_json=as_json)
     with output.progress("copied") as progress:
         report = backup_log(
-            found_log(data), target, vocabulary(), standard_folds(), progress
+            found_log(data, DUMP), target, vocabulary(), standard_folds(), progress
         )
     if as_json:
         output.value(report)
@@ -141,8 +144,10 @@ def backup(
     return 0
 
 
-def _target(data: Path) -> Path:
+def _target(data: Where) -> Path | OpenTarget:
     """Return the log to import into, in a folder that is there; it may be new."""
+    if isinstance(data, Database):
+        return data.target
     is_file = data.is_file() or (data.suffix and not data.is_dir())
     return data if is_file else log_path(made(data))
 

@@ -2,51 +2,85 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...events.log.reader import LogReader
-from ..layout import open_log
+from ..layout import OpenLog, open_log
 from ..options import Data, Json
 from ..output import Output
 
+if TYPE_CHECKING:
+    from ...events.log.postgres import PostgresReader
+
 HOUR_US = 3_600_000_000
 GROWTH = {"last_hour": HOUR_US, "last_day": 24 * HOUR_US, "last_week": 168 * HOUR_US}
+
+
+_DATABASE = """
+SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = current_schema() AND c.relkind = 'r'
+"""
 
 
 def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
     """Show what the log holds by kind of stream, how large it is and how it grows."""
     output = Output(as_json=as_json)
     with open_log(data) as reader:
-        kinds: dict[str, dict[str, int]] = {}
-        for head in reader.streams():
-            row = kinds.setdefault(head.kind, {"streams": 0, "open": 0, "events": 0})
-            row["streams"] += 1
-            row["open"] += head.open
-            row["events"] += head.version
-        sizes = _sizes(reader)
+        if isinstance(reader, LogReader):
+            name, sizes = str(reader.path), _file_sizes(reader)
+        else:
+            name, sizes = str(data), _database_sizes(reader)
+        sizes |= _growth(reader, sizes["events"])
         output.rows(
             ("kind", "streams", "open", "events"),
-            ({"kind": kind, **row} for kind, row in sorted(kinds.items())),
-            title=f"{reader.path}: {reader.position} events, "
-            f"{sizes['size_bytes']} bytes",
+            _kinds(reader),
+            title=f"{name}: {sizes['events']} events, {sizes['size_bytes']} bytes",
         )
-        if as_json:
-            output.value({"kind": "", **sizes})
+    if as_json:
+        output.value({"kind": "", **sizes})
+    if "wal_bytes" in sizes:
         output.line(
             f"{sizes['wal_bytes']} bytes wait in the WAL, {sizes['free_bytes']} in the "
             f"file are free; {sizes['archived_events']} events are archived, "
             f"{sizes['archive_bytes']} bytes in {sizes['segments']} segments",
         )
-        output.line(
-            ", ".join(
-                f"{sizes[name]} events in the {name.replace('_', ' ')}"
-                for name in GROWTH
-            ),
-        )
+    output.line(
+        ", ".join(
+            f"{sizes[name]} events in the {name.replace('_', ' ')}" for name in GROWTH
+        ),
+    )
     return 0
 
 
-def _sizes(reader: LogReader) -> dict[str, Any]:
+def _kinds(reader: OpenLog) -> list[dict[str, Any]]:
+    kinds: dict[str, dict[str, int]] = {}
+    for head in reader.streams():
+        row = kinds.setdefault(head.kind, {"streams": 0, "open": 0, "events": 0})
+        row["streams"] += 1
+        row["open"] += head.open
+        row["events"] += head.version
+    return [{"kind": kind, **row} for kind, row in sorted(kinds.items())]
+
+
+def _growth(reader: OpenLog, end: int) -> dict[str, Any]:
+    now_us = time.time_ns() // 1000
+    return {
+        name: end - reader.position_at(now_us - span) for name, span in GROWTH.items()
+    }
+
+
+def _database_sizes(reader: OpenLog) -> dict[str, Any]:
+    end, stored = reader.position, cast("PostgresReader", reader).stored
+    size = int(stored.query(_DATABASE)[0][0])
+    return {
+        "events": end,
+        "size_bytes": size,
+        "bytes_per_event": round(size / max(1, end)),
+    }
+
+
+def _file_sizes(reader: LogReader) -> dict[str, Any]:
     path, end = reader.path, reader.position
     wal = path.with_name(f"{path.name}-wal")
     ((free, page),) = reader.stored.query(
@@ -54,7 +88,6 @@ def _sizes(reader: LogReader) -> dict[str, Any]:
     )
     segments = reader.stored.segments()
     archived = sum(segment.events for segment in segments)
-    now_us = time.time_ns() // 1000
     size = path.stat().st_size
     return {
         "events": end,
@@ -65,8 +98,4 @@ def _sizes(reader: LogReader) -> dict[str, Any]:
         "segments": len(segments),
         "archived_events": archived,
         "archive_bytes": sum(segment.size_bytes for segment in segments),
-        **{
-            name: end - reader.position_at(now_us - span)
-            for name, span in GROWTH.items()
-        },
     }

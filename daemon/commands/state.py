@@ -33,7 +33,7 @@ def state(
         position = position_at(at, timeline)
         if stream is not None:
             output.value(timeline.state(stream, at=position))
-            tell_withheld(reader, output)
+            tell_withheld(reader, data, output)
             return 0
         states = timeline.states(at=position, closed=closed)
         output.rows(
@@ -41,7 +41,7 @@ def state(
             (_row(state, whole=as_json) for state in states.values()),
             title=f"as of position {timeline.end if position is None else position}",
         )
-        tell_withheld(reader, output)
+        tell_withheld(reader, data, output)
     return 0
 
 

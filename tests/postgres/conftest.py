@@ -56,4 +56,5 @@ def schema(server: str) -> Generator[str]:
     yield name
     with psycopg.connect(server, autocommit=True) as db:
         db.execute("SET client_min_messages = warning")
-        db.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+        for each in (name, f"{name}_b"):
+            db.execute(f"DROP SCHEMA IF EXISTS {each} CASCADE".encode())

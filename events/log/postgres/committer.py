@@ -22,9 +22,9 @@ from .schema import Connection
 
 Kinds = Sequence[type[Texts | Integers | Blobs]]
 
-_EVENTS: Kinds = (Texts, Integers, Texts, Integers, Texts, Integers, Blobs)
-_HEADS: Kinds = (Texts, Texts, Integers, Integers, Blobs, Integers)
-_KEY_ROWS: Kinds = (Texts, Texts, Texts, Integers, Blobs)
+EVENTS: Kinds = (Texts, Integers, Texts, Integers, Texts, Integers, Blobs)
+HEADS: Kinds = (Texts, Texts, Integers, Integers, Blobs, Integers)
+KEY_ROWS: Kinds = (Texts, Texts, Texts, Integers, Blobs)
 _SNAPSHOTS: Kinds = (Texts, Integers, Integers, Integers, Blobs, Blobs)
 
 EXPIRED_EVERY = 64
@@ -53,20 +53,19 @@ JOIN unnest(%s::text[], %s::text[]) AS wanted(scope, key) USING (scope, key)
 _LEAVE = """
 UPDATE meta SET next_position = %s, committed = %s RETURNING pg_notify(%s, %s)
 """
-_WRITE = f"""
-WITH written AS (
-    INSERT INTO events(state, position, stream, version, tag, prev, digest)
-    SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
-), moved AS (
-    INSERT INTO streams
-    SELECT stream, kind, version, position, digest, open <> 0
-    FROM unnest(%s, %s, %s, %s, %s, %s)
-        AS head(stream, kind, version, position, digest, open)
-    ON CONFLICT (stream) DO UPDATE SET version = excluded.version,
-        position = excluded.position, digest = excluded.digest, open = excluded.open
-)
-{_LEAVE}
-"""  # noqa: S608 - a constant
+INSERT_EVENTS = """
+INSERT INTO events(state, position, stream, version, tag, prev, digest)
+SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+"""
+INSERT_HEADS = """
+INSERT INTO streams
+SELECT stream, kind, version, position, digest, open <> 0
+FROM unnest(%s, %s, %s, %s, %s, %s)
+    AS head(stream, kind, version, position, digest, open)
+ON CONFLICT (stream) DO UPDATE SET version = excluded.version,
+    position = excluded.position, digest = excluded.digest, open = excluded.open
+"""
+_WRITE = f"WITH written AS ({INSERT_EVENTS}), moved AS ({INSERT_HEADS}) {_LEAVE}"
 _UPSERT_KEYS = """
 INSERT INTO keys SELECT * FROM unnest(%s, %s, %s, %s, %s)
 ON CONFLICT (scope, key) DO UPDATE SET stream = excluded.stream,
@@ -210,7 +209,7 @@ class PostgresCommitter:
         db = self._db
         self._groups += 1
         if group.key_values:
-            db.execute(_UPSERT_KEYS, columns(group.key_values, _KEY_ROWS))
+            db.execute(_UPSERT_KEYS, columns(group.key_values, KEY_ROWS))
         if snapshots:
             self._insert_snapshots(snapshots)
         if self._groups % EXPIRED_EVERY == 0:
@@ -221,8 +220,8 @@ class PostgresCommitter:
             moved = [
                 v for h in (group.moved, group.turned) for r in h.values() for v in r
             ]
-            events = columns(group.event_values, _EVENTS)
-            db.execute(_WRITE, (*events, *columns(moved, _HEADS), *leave))
+            events = columns(group.event_values, EVENTS)
+            db.execute(_WRITE, (*events, *columns(moved, HEADS), *leave))
         else:
             db.execute(_LEAVE, leave)
 

@@ -55,7 +55,11 @@ class PostgresStore:
 
     def _connect(self) -> Connection:
         db = connect(self._conninfo, self._schema, name=self._node)
-        check(db, self._schema)
+        try:
+            check(db, self._schema)
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def use(self, work: Callable[[Connection], T]) -> T:

@@ -4,21 +4,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from anyio.to_thread import run_sync
 
 from ..api import Header
-from ..digest import FIRST, key_digest
+from ..digest import FIRST
 from ..document import split
 from ..errors import LogDamagedError, LogError
 from ..lines import decode_line
-from ..lock import WriterLock
-from ..opening import open_for_writing
 from ..rows import Row, is_chained
-from ..stored import StoredEvents
 from .lines import DamageLine, EndLine, KeyLine, Start
+from .target import Chunk, FileTarget, OpenTarget, StreamEnd
 
 Read = Callable[[int], Awaitable[bytes]]
 """Returns so many bytes of an export; none at its end."""
@@ -52,8 +49,8 @@ class Imported(msgspec.Struct, frozen=True):
     """The last position of the log."""
 
 
-async def import_log(path: Path, read: Read) -> Imported:
-    """Write an export to the log at `path`, which is made if it is not there.
+async def import_log(log: Path | OpenTarget, read: Read) -> Imported:
+    """Write an export to a log: a file, made if it is not there, or what is opened.
 
     Every event is checked against its digest, the chain and the positions before it is
     written. A log that is not empty must hold the very events that the export begins
@@ -70,7 +67,8 @@ async def import_log(path: Path, read: Read) -> Imported:
             raise _not_one("it has no line")
         rest += chunk
     first, _, rest = rest.partition(b"\n")
-    importing = await run_sync(partial(_Import, path, first))
+    opening = log if callable(log) else partial(FileTarget, log)
+    importing = await run_sync(partial(_Import, opening, first))
     try:
         *lines, rest = rest.split(b"\n")
         await run_sync(importing.take, lines)
@@ -85,40 +83,31 @@ async def import_log(path: Path, read: Read) -> Imported:
 class _Import:
     """Takes lines, in worker threads, and commits some at a time."""
 
-    def __init__(self, path: Path, first: bytes) -> None:
+    def __init__(self, opening: OpenTarget, first: bytes) -> None:
         self._start = _started(first)
         self._digest = sha256(first + b"\n")
         self._line = 1
         self._ended = False
         self._written = self._known = self._keys = self._events = 0
-        self._lock = WriterLock(path)
-        self._lock.acquire()
-        try:
-            self._db = open_for_writing(path, None)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._stored = StoredEvents(path, self._db)
-        self._next, self._committed = self._stored.query(
-            "SELECT next_position, committed FROM meta"
-        )[0]
+        self._target = opening()
+        self._next = self._target.next_position
+        self._committed = self._target.committed_us
         if self._start.after >= self._next:
             self.close()
             raise ImportRejectedError(
                 f"the log ends at position {self._next - 1} and the export begins "
                 f"after {self._start.after}: import what is between them first",
             )
-        self._heads: dict[str, tuple[int, int | None, bytes]] = {}
-        self._changed: dict[str, tuple[Any, ...]] = {}
+        self._heads: dict[str, StreamEnd] = {}
+        self._changed: dict[str, tuple[str, str, int, int, bytes, bool]] = {}
 
     def close(self) -> None:
-        self._db.close()
-        self._lock.release()
+        self._target.close()
 
     def take(self, lines: Sequence[bytes]) -> None:
         """Check lines and commit what they hold, wholly or not at all."""
-        rows: list[tuple[Any, ...]] = []
-        keys: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
+        keys: list[tuple[str, str, str, int | None]] = []
         self._changed.clear()
         for line in lines:
             self._line += 1
@@ -142,7 +131,7 @@ class _Import:
             )
         return Imported(self._written, self._known, self._keys, self._next - 1)
 
-    def _event(self, line: bytes, rows: list[tuple[Any, ...]]) -> None:
+    def _event(self, line: bytes, rows: list[Row]) -> None:
         try:
             row, is_open = decode_line(line)
         except LogDamagedError as error:
@@ -166,9 +155,7 @@ class _Import:
         if not is_chained(digest, row):
             raise self._rejected(f"position {row.position} does not fit its digest")
         self._check_time(row)
-        state: Any = row.document if row.opaque else row.document.decode()
-        place = row.position, row.stream, row.version, row.tag
-        rows.append((*place, state, prev, row.digest))
+        rows.append(row)
         self._next += 1
         self._heads[row.stream] = row.version, row.position, row.digest
         kind = row.stream.partition("/")[0]
@@ -176,8 +163,7 @@ class _Import:
         self._changed[row.stream] = head
 
     def _compare(self, row: Row) -> None:
-        there = self._stored.row(row.position)
-        if there is None or there.digest != row.digest:
+        if self._target.digest_of(row.position) != row.digest:
             raise self._rejected(
                 f"the log has another event at position {row.position}: it is no "
                 "earlier part of this one; choose another file",
@@ -192,14 +178,10 @@ class _Import:
             raise self._rejected(f"time goes back at position {row.position}")
         self._committed = committed
 
-    def _head(self, stream: str) -> tuple[int, int | None, bytes]:
+    def _head(self, stream: str) -> StreamEnd:
         head = self._heads.get(stream)
         if head is None:
-            rows = self._stored.query(
-                "SELECT version, position, digest FROM streams WHERE stream = ?",
-                (stream,),
-            )
-            head = rows[0] if rows else (0, None, FIRST)
+            head = self._target.end_of(stream) or (0, None, FIRST)
             if len(self._heads) >= HEADS_MAX:
                 self._heads.clear()
                 self._heads.update(
@@ -209,14 +191,13 @@ class _Import:
                 head = self._heads.get(stream, head)
         return head
 
-    def _key(self, line: bytes) -> tuple[Any, ...]:
+    def _key(self, line: bytes) -> tuple[str, str, str, int | None]:
         try:
             key = _decode_key(line).key
         except msgspec.MsgspecError as error:
             raise self._rejected(f"this is no key ({error})") from error
         self._keys += 1
-        row = key.scope, key.key, key.stream, key.expires_us
-        return (*row, key_digest(*row))
+        return key.scope, key.key, key.stream, key.expires_us
 
     def _other(self, line: bytes) -> None:
         if line.startswith(b'{"damage":'):
@@ -231,21 +212,13 @@ class _Import:
             raise self._rejected("it is not as it was written")
         self._ended = True
 
-    def _commit(self, rows: list[tuple[Any, ...]], keys: list[tuple[Any, ...]]) -> None:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany("INSERT INTO events VALUES (?,?,?,?,?,?,?)", rows)
-        db.executemany(
-            "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?)",
-            list(self._changed.values()),
-        )
-        db.executemany("INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?)", keys)
+    def _commit(
+        self, rows: list[Row], keys: list[tuple[str, str, str, int | None]]
+    ) -> None:
         committed = max(self._committed, self._start.committed if self._ended else 0)
-        db.execute(
-            "UPDATE meta SET next_position = ?, committed = ?, epoch = max(epoch, ?)",
-            (self._next, committed, self._start.epoch),
-        )
-        db.execute("COMMIT")
+        heads = self._changed.values()
+        chunk = Chunk(rows, heads, keys, self._next, committed, self._start.epoch)
+        self._target.write(chunk)
         self._written += len(rows)
 
     def _rejected(self, what: str) -> ImportRejectedError:

@@ -1,0 +1,183 @@
+"""A log in PostgreSQL is verified, exported and imported as a file is."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from anyio import to_thread
+from eventsourcing.persistence import StoredEvent
+
+from dramaturg.events import Fold
+from dramaturg.events.log import (
+    IdempotencyKey,
+    LogError,
+    LogUnavailableError,
+    LogUnreadableError,
+    Snapshot,
+    StreamAppend,
+)
+from dramaturg.events.log.postgres import PostgresLog
+from dramaturg.events.log.postgres.store import PostgresStore
+from dramaturg.events.log.postgres.target import NotAloneError, PostgresTarget
+from dramaturg.events.log.recorders import LogApplicationRecorder, LogDatastore
+from dramaturg.events.log.sealer import SealPolicy
+from dramaturg.events.log.store import Opening
+from dramaturg.events.log.transfer import ImportRejectedError, export_log, import_log
+from dramaturg.events.log.verify import Report, verify
+
+from ..log.formats.make import AWKWARD
+from ..log.test_encryption import FOLD
+from ..log.test_transfer import exported, write_one
+from ..log.vocabulary import REGISTRY, Counted, Ended, Started
+
+Sql = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def store(server: str, schema: str) -> Opening:
+    return partial(PostgresStore, server, schema=schema)
+
+
+@pytest.fixture
+def sql(server: str, schema: str) -> Sql:
+    def run(*statements: str) -> None:
+        with psycopg.connect(server, options=f"-c search_path={schema}") as db:
+            for statement in statements:
+                db.execute(statement.encode())
+
+    return partial(to_thread.run_sync, run)
+
+
+async def out_of(store: Opening, **options: Any) -> bytes:
+    lines: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        lines.append(data)
+
+    await export_log(store, write, **options)
+    return b"".join(lines)
+
+
+async def into(target: Any, export: bytes) -> tuple[int, int, int, int]:
+    parts = [export]
+
+    async def read(_size: int) -> bytes:
+        return parts.pop() if parts else b""
+
+    done = await import_log(target, read)
+    return done.events, done.known, done.keys, done.position
+
+
+async def checked(store: Opening, **options: Any) -> Report:
+    folds: list[Fold[Any]] = [FOLD]
+    return await to_thread.run_sync(
+        partial(verify, store, REGISTRY, folds=folds, **options)
+    )
+
+
+async def fill(server: str, schema: str) -> None:
+    seals = SealPolicy(events_max=3)
+    async with PostgresLog(server, REGISTRY, schema=schema, seals=seals) as log:
+        key = IdempotencyKey("s", "k", "person/1")
+        start = StreamAppend("person/1", 0, (Started("x"), Counted(2)))
+        await log.append([start], keys=[key])
+        log.save_snapshot(Snapshot("person/1", 2, 2, 1, b'{"count":2,"name":"x"}'))
+        await log.append([StreamAppend("person/2", 0, (Started("y"), Ended()))])
+
+
+@pytest.mark.asyncio
+async def test_a_file_goes_into_a_database_and_back_byte_for_byte(
+    server: str, schema: str, store: Opening, tmp_path: Path
+) -> None:
+    path = tmp_path / "log.db"
+    await write_one(path)
+    export = await exported(path)
+    target = partial(PostgresTarget, server, schema=schema)
+    half = export.splitlines(keepends=True)[:4]
+    with pytest.raises(ImportRejectedError, match="it was cut off"):
+        await into(target, b"".join(half))
+
+    assert await into(target, export) == (5, 3, 1, 8)
+    assert await into(target, export) == (0, 8, 1, 8)
+
+    assert await out_of(store) == export
+    assert await into(tmp_path / "twin.db", export) == (8, 0, 1, 8)
+    report = await checked(store)
+    assert report.ok, report.damages
+    assert (report.events, report.streams, report.seals) == (8, 4, 1)
+    async with PostgresLog(server, REGISTRY, schema=schema) as log:
+        assert log.epoch == 2
+        assert await log.key_stream(AWKWARD, "k") == AWKWARD
+        await log.append([StreamAppend("b/1", 3, (Counted(),))])
+        with pytest.raises(NotAloneError, match="stop all nodes"):
+            await into(target, export)
+    part = await out_of(store, streams=["b/1"])
+    assert part.count(b'"stream":"b/1"') == 4
+
+
+@pytest.mark.asyncio
+async def test_a_sound_log_is_found_sound(
+    server: str, schema: str, store: Opening
+) -> None:
+    await fill(server, schema)
+
+    told: list[tuple[int, int]] = []
+
+    def tell(at: int, end: int) -> None:
+        told.append((at, end))
+
+    report = await checked(store, progress=tell)
+
+    assert report.ok, report.damages
+    assert (report.path, report.streams) == (f"postgresql:{schema}", 3)
+    assert told == [(report.events, report.events)]
+    assert report.seals
+
+
+@pytest.mark.asyncio
+async def test_every_damage_is_named(
+    server: str, schema: str, store: Opening, sql: Sql
+) -> None:
+    await fill(server, schema)
+    await sql(
+        "UPDATE events SET state = replace(state, '2}', '9}') WHERE position = 2",
+        "UPDATE streams SET open = true WHERE stream = 'person/2'",
+        "UPDATE snapshots SET state = '{}'",
+        "UPDATE keys SET stream = 'person/9'",
+        "DELETE FROM events WHERE position = (SELECT max(position) FROM events)",
+    )
+
+    report = await checked(store, anchors=["0" * 64])
+
+    kinds = {(damage.kind, damage.position) for damage in report.damages}
+    assert {("digest", 2), ("snapshot", 2), ("key", 0)} <= kinds
+    assert {kind for kind, _ in kinds} >= {"open", "head", "end", "seal"}
+    assert b'{"damage":{"kind":"digest","position":2' in await out_of(store)
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_gone_through_is_said_to_be_so(store: Opening) -> None:
+    with pytest.raises(LogUnreadableError, match="cannot be read"):
+        await checked(store)
+    nowhere = partial(PostgresTarget, "postgresql://nobody@127.0.0.1:1/x", schema="x")
+    start = b'{"log":2,"after":0,"until":0,"streams":[],"epoch":1,"committed":0}\n'
+    with pytest.raises(LogUnavailableError, match="nothing more can be imported"):
+        await into(nowhere, start)
+
+
+@pytest.mark.asyncio
+async def test_the_events_of_recorders_stay_in_files(
+    server: str, schema: str, tmp_path: Path
+) -> None:
+    def record() -> None:
+        with LogDatastore(tmp_path / "records.db") as datastore:
+            recorder = LogApplicationRecorder(datastore)
+            recorder.insert_events([StoredEvent("a", 1, "t", b"x")])
+
+    await to_thread.run_sync(record)
+    export = await exported(tmp_path / "records.db")
+    with pytest.raises(LogError, match="import it into a file"):
+        await into(partial(PostgresTarget, server, schema=schema), export)
