@@ -100,11 +100,11 @@ class PipelineActor(ItemEffects):
             self.ctx.self.tell(StartItem(stream), origin=origin(item))
             return
         if item.phase == "running":
+            about = (item.stage, item.attempt, item.undoing, item.redrives)
             worker = self.crew.workers.get(item.stage)
             if worker is None:
-                self.ctx.self.tell(AttemptLost(stream), origin=origin(item))
+                self.ctx.self.tell(AttemptLost(stream, *about), origin=origin(item))
             else:
-                about = (item.stage, item.attempt, item.undoing, item.redrives)
                 worker.tell(CheckAttempt(stream, *about), origin=origin(item))
                 if item.back and not item.undoing:
                     worker.tell(AbortAttempt(stream), origin=origin(item))
@@ -143,7 +143,8 @@ class PipelineActor(ItemEffects):
         stage = message.stage
         for stream, item in self.states.items():
             if item.phase == "running" and item.stage == stage:
-                self.ctx.self.tell(AttemptLost(stream), origin=origin(item))
+                about = (stage, item.attempt, item.undoing, item.redrives)
+                self.ctx.self.tell(AttemptLost(stream, *about), origin=origin(item))
         self.generations[stage] = message.generation
         self.board.manned.add(stage)
         self.fill_soon()

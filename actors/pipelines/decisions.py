@@ -128,10 +128,7 @@ class ItemDecisions(StreamOwner[Item]):
     ) -> OwnerDecision:
         """Count an attempt as used that a crash swallowed; the next one is spread."""
         item = states.get(command.stream)
-        if item is None or (
-            isinstance(command, AttemptUnknown)
-            and not attempts.is_current(item, command)
-        ):
+        if item is None or not attempts.is_current(item, command):
             return NOTHING
         wait_us = round(ctx.random.random() * self.pipeline.spread_s * 1e6)
         moment = Moment(self.board.plan, ctx.at_us, self.board.free, item.stage)

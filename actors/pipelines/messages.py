@@ -111,10 +111,8 @@ class StartItem(Message):
     stream: str
 
 
-class AttemptLost(Message):
+class AttemptLost(Outcome):
     """The worker that made an attempt is gone, or the whole process was."""
-
-    stream: str
 
 
 class Wake(Message):

@@ -308,6 +308,26 @@ async def test_a_lost_attempt_is_not_made_beside_its_own_compensation() -> None:
         assert (ended.place, read.attempts, undo.attempts) == ("rolled_back", [], [1])
 
 
+def test_an_attempt_found_lost_twice_does_not_take_the_next_one_with_it() -> None:
+    """Its worker is restarted while the log is down: both say that it is lost."""
+
+    async def main() -> None:
+        async with stand() as s:
+            read, undo = Actions(HANG), Actions()
+            stage = Stage("read", read, compensate=undo, after_crash="give_up")
+            await s.start(pipeline(stage))
+            item = await s.submit()
+            s.log.fail()
+            s.system.kill(s.system.ref("/pipelines/letters/read"))
+            s.log.recover()
+            ended = await s.running.result(item)
+
+            assert (ended.place, undo.attempts) == ("rolled_back", [1])
+
+    for seed in range(20):
+        run_seeded(seed, main)
+
+
 @pytest.mark.asyncio
 async def test_a_dead_letter_is_taken_back_once_though_its_queue_asked_twice() -> None:
     async with stand() as s:
