@@ -51,7 +51,10 @@ class Asked:
             away_s = chance.random() * chance.choice(COMES_LATE_S)
             asked.append(self._once(question, away_s, timeout_s))
         is_lost = chance.random() < odds
-        first, *_ = await asyncio.gather(*asked)
+        # one that fails must not leave the other behind when the system stops
+        first, *_ = await asyncio.gather(*asked, return_exceptions=True)
+        if isinstance(first, BaseException):
+            raise first
         if is_lost:
             raise AskTimeoutError(self._path, question, timeout_s)
         return first
