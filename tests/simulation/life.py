@@ -222,9 +222,9 @@ class Life:
         self.breakers = Breakers(system, boot=boot)
         config = BreakerConfig(
             window="consecutive",
-            failures_max=2,
+            failures_max=scenario.failures_max,
             failure_rate=None,
-            cooldown_s=3.0,
+            cooldown_s=scenario.cooldown_s,
             half_open_permitted=PERMITTED,
             half_open_successes=1,
             probe_lease_s=20.0,

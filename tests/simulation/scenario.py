@@ -52,6 +52,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     fails: float
     """How likely a stage or step fails."""
     hangs: float
+    failures_max: int = 2
+    """How many failures open the breaker."""
+    cooldown_s: float = 3.0
     same_boot: bool
     lag_s: float
 
@@ -81,7 +84,7 @@ def scenario(seed: int) -> Scenario:
     )
     forgetful = seed % 4 == 3  # not drawn: what else a seed leads to stays as it was
     rejects = chance.random() < 0.3
-    return Scenario(
+    drawn = Scenario(
         seed=seed,
         lives=chance.randint(1, 3),
         steps=chance.randint(4, 12),
@@ -103,6 +106,23 @@ def scenario(seed: int) -> Scenario:
         hangs=maybe(0.4, 0.5),
         same_boot=chance.random() < 0.5,
         lag_s=maybe(0.5, 0.2),
+    )
+    return crowded(drawn) if seed % 4 == 1 else drawn
+
+
+def crowded(drawn: Scenario) -> Scenario:
+    """Have many attempts side by side, some of which end when the breaker has closed."""
+    return msgspec.structs.replace(
+        drawn,
+        items_max=5,
+        concurrency=3,
+        failures_max=1,
+        cooldown_s=0.5,
+        in_flight_max=100,
+        running_max=100,
+        attempts_max=3,
+        fails=max(0.4, drawn.fails),
+        hangs=max(0.3, drawn.hangs),
     )
 
 
