@@ -7,7 +7,7 @@ import pytest
 
 from dramaturg.testing import SeededLoop
 
-ON_DISK = {"test_killed", "test_on_disk"}
+ON_DISK = {"test_freed", "test_killed", "test_on_disk"}
 
 
 def pytest_asyncio_loop_factories(
