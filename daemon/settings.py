@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..applications.documents.settings import DocumentSettings
+from ..events.log.archive.retention import RetentionPolicy
 from ..events.log.sealer import SEALS, SealPolicy
 from .errors import UsageError
 
@@ -29,14 +30,27 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encrypted: bool = False
     """Payloads that have an owner are encrypted; once they are, they always are."""
 
+    archive_older_than_s: float = 0.0
+    """What ended so long ago is archived by itself; 0: nothing is."""
+    archive_every_s: float = 3600.0
+    """How often that is looked for."""
+
     def __post_init__(self) -> None:
         """Refuse what cannot work, with a `ValueError`."""
         self.seals  # noqa: B018 - it is checked when it is made
+        self.retention  # noqa: B018 - likewise
 
     @property
     def seals(self) -> SealPolicy:
         """When the log is sealed."""
         return SealPolicy(self.seal_events_max, self.seal_within_s)
+
+    @property
+    def retention(self) -> RetentionPolicy | None:
+        """What the log archives by itself."""
+        if not self.archive_older_than_s:
+            return None
+        return RetentionPolicy(self.archive_older_than_s, self.archive_every_s)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

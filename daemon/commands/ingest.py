@@ -137,6 +137,7 @@ class _Ingestion:
     ) -> None:
         self._seals = log.seals
         self._encrypted = log.encrypted
+        self._retention = log.retention
         self._data = data
         self._settings = settings
         self._kill_after = kill_after
@@ -153,7 +154,11 @@ class _Ingestion:
         if self._encrypted and keys is None:
             keys = await run_sync(Keyring, keys_path(self._data))
         async with SqliteLog(
-            path, vocabulary(), seals=self._seals, keyring=keys
+            path,
+            vocabulary(),
+            seals=self._seals,
+            keyring=keys,
+            retention=self._retention,
         ) as log:
             summary = await self._ingest(corpus, log)
         self._say(summary)

@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ...events.log import Recorded
+from ...events.log.archive.event import RETENTION, RetentionRan
 from ...events.log.reader import LogReader
 from ..layout import OpenLog, open_log
 from ..options import Data, Json
-from ..output import Output
+from ..output import Output, moment
 
 if TYPE_CHECKING:
     from ...events.log.postgres import PostgresReader
@@ -32,25 +34,49 @@ def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
         else:
             name, sizes = str(data), _database_sizes(reader)
         sizes |= _growth(reader, sizes["events"])
+        run = _last_run(reader)
         output.rows(
             ("kind", "streams", "open", "events"),
             _kinds(reader),
             title=f"{name}: {sizes['events']} events, {sizes['size_bytes']} bytes",
         )
     if as_json:
-        output.value({"kind": "", **sizes})
+        output.value({"kind": "", **sizes, "retention": run and run.event})
     if "wal_bytes" in sizes:
         output.line(
             f"{sizes['wal_bytes']} bytes wait in the WAL, {sizes['free_bytes']} in the "
             f"file are free; {sizes['archived_events']} events are archived, "
             f"{sizes['archive_bytes']} bytes in {sizes['segments']} segments",
         )
+    if run is not None:
+        output.line(_said(run))
     output.line(
         ", ".join(
             f"{sizes[name]} events in the {name.replace('_', ' ')}" for name in GROWTH
         ),
     )
     return 0
+
+
+def _last_run(reader: OpenLog) -> Recorded | None:
+    """Return the last run in which the log archived by itself."""
+    head = reader.head(RETENTION)
+    if head is None:
+        return None
+    (last,) = reader.read(head.position - 1, head.position)
+    return last
+
+
+def _said(run: Recorded) -> str:
+    event = run.event
+    assert isinstance(event, RetentionRan)
+    return (
+        f"what ended {event.older_than_us / 1e6:g} s ago is archived every "
+        f"{event.every_us / 1e6:g} s: the last run that said so, at "
+        f"{moment(run.header.committed)}, took {event.took_us / 1e6:.3f} s and moved "
+        f"{event.events} events of {event.streams} streams into {event.segments} "
+        "segments" + (f", then {event.failure}" if event.failure else "")
+    )
 
 
 def _kinds(reader: OpenLog) -> list[dict[str, Any]]:

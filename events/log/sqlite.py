@@ -7,10 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from ..registry import Registry
 from .api import Context
 from .archive.removal import Removal
+from .archive.retention import Retention, RetentionPolicy
 from .committer import SqliteCommitter
 from .encryption import Keyring
 from .encryption.engine import KeyedEngine
@@ -32,7 +35,8 @@ class SqliteLog(WrittenLog[LogReader]):
     could be opened and written again, which is tried by itself after pauses from the
     first to the second of `retry_s`. It seals itself as `seals` says; None: never.
     With a `keyring`, events whose context names an owner, and all snapshots, are
-    encrypted; a log in which any event is has to be opened with it ever after.
+    encrypted; a log in which any event is has to be opened with it ever after. With
+    `retention` it archives by itself what ended long ago.
 
     Entering raises `LogLockedError`, `LogFormatError`, `LogDamagedError`,
     `KeyMissingError` when the keyring is not the log's, or `LogUnavailableError` when
@@ -50,6 +54,7 @@ class SqliteLog(WrittenLog[LogReader]):
         retry_s: tuple[float, float] = RETRY_S,
         seals: SealPolicy | None = SEALS,
         keyring: Keyring | None = None,
+        retention: RetentionPolicy | None = None,
         connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
@@ -66,6 +71,27 @@ class SqliteLog(WrittenLog[LogReader]):
         )
         self.archiving = asyncio.Lock()
         """Held by whoever archives: one at a time."""
+        self._retention: Retention | None = None
+        if retention is not None:
+            self._retention = Retention(self, retention, now_us)
+
+    async def __aenter__(self) -> Self:
+        """Lock and open the log, or make it, and look after it from then on."""
+        await super().__aenter__()
+        if self._retention is not None:
+            self._retention.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write and seal what is queued, refuse whatever comes later, close the log."""
+        if self._retention is not None:
+            await self._retention.close()
+        await super().__aexit__(kind, error, trace)
 
     def look(self) -> FileStore:
         """Open the file for a survey. Blocking."""

@@ -143,3 +143,23 @@ def test_old_streams_are_archived_and_shown_as_before(
     assert "31 events are archived" in capsys.readouterr().out
     assert dramaturg(*words, "soon") == 2
     assert "such as 30d" in capsys.readouterr().err
+
+
+def test_a_log_that_archives_by_itself_says_so(
+    dramaturg: Run,
+    docs: Path,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DRAMATURG_LOG_ARCHIVE_OLDER_THAN_S", "0.001")
+    monkeypatch.setenv("DRAMATURG_LOG_ARCHIVE_EVERY_S", "0.01")
+    data = tmp_path / "var"
+    assert dramaturg("ingest", docs, "--data", data) == 0
+    assert dramaturg("log", "stat", "--data", data) == 0
+    said = capsys.readouterr().out
+    assert "what ended 0.001 s ago is archived every 0.01 s: the last run that" in said
+    assert dramaturg("log", "stat", "--data", data, "--json") == 0
+    (sizes,) = [row for row in told(capsys) if not row["kind"]]
+    assert sizes["retention"]["every_us"] == 10_000
+    assert dramaturg("log", "verify", "--data", data) == 0

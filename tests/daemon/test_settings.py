@@ -4,6 +4,7 @@ import pytest
 
 from dramaturg.daemon.errors import UsageError
 from dramaturg.daemon.settings import Settings, load_settings
+from dramaturg.events.log.archive.retention import RetentionPolicy
 from dramaturg.events.log.sealer import SealPolicy
 
 
@@ -43,9 +44,21 @@ def test_how_often_the_log_is_sealed_can_be_set(tmp_path: Path) -> None:
     assert settings.log.seals == SealPolicy(7, 1.5)
 
 
+def test_nothing_is_archived_unless_that_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("[log]\narchive_older_than_s = 2592000\n")
+
+    assert load_settings({}, file).log.retention == RetentionPolicy(2592000.0)
+    every = {"DRAMATURG_LOG_ARCHIVE_EVERY_S": "60"}
+    assert load_settings(every, file).log.retention == RetentionPolicy(2592000.0, 60.0)
+    assert Settings().log.retention is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[log]\narchive_older_than_s = -1\n", "older_than_s of at least 0"),
+        ("[log]\narchive_every_s = 0\narchive_older_than_s = 1\n", "every_s above 0"),
         ("[log]\nseal_events_max = 0\n", "events_max of at least 1"),
         ("[documents]\nconcurency = 3\n", "concurency"),
         ("[documents]\nconcurrency = 0\n", "at least 1"),

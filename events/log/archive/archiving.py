@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, closing
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -58,49 +58,60 @@ class Archiving(msgspec.Struct, frozen=True):
         )
 
 
-async def archive_log(
+async def archive_log(  # noqa: PLR0913 - options by name, each with its default
     log: ArchivingLog,
     older_than_s: float,
     *,
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     progress: Callable[[int, int], None] | None = None,
+    events_max: int | None = None,
+    between: Callable[[Archiving, float], Awaitable[None]] | None = None,
 ) -> Archiving:
     """Move closed streams whose last event is older than that into segments.
 
     Of open streams goes what stands behind a snapshot and is older, too. Events are
     read as before, wherever they are. Every segment is durable before the events in
     it leave the table, in one transaction with an event that names it: after a crash
-    at any moment each of them is in one place or in both. `progress` is called with the
-    position reached and the goal.
+    at any moment each of them is in one place or in both. A transaction moves
+    `events_max` events, or one stream that has more. `progress` is called with the
+    position reached and the goal, `between` after each transaction with what was moved
+    so far and the seconds that it took.
 
     Raises `LogDamagedError` when an event is not as it was written, other `LogError`s
     when the log cannot be written, and `OSError`.
     """
     async with log.archiving:
         until_us = now_us() - round(older_than_s * 1_000_000)
-        return await _archive(log, until_us, progress)
+        done = Archiving()
+        began_s = time.monotonic()
+        moving = _archive(log, until_us, events_max)
+        async with aclosing(moving):
+            async for done, position, until in moving:
+                if progress is not None:
+                    progress(min(position, until), until)
+                if between is not None:
+                    await between(done, time.monotonic() - began_s)
+                began_s = time.monotonic()
+        return done
 
 
 async def _archive(
-    log: ArchivingLog,
-    until_us: int,
-    progress: Callable[[int, int], None] | None,
-) -> Archiving:
+    log: ArchivingLog, until_us: int, events_max: int | None
+) -> AsyncGenerator[tuple[Archiving, int, int]]:
+    """Yield what was moved so far, up to which position, and the goal."""
     done = Archiving()
     reader = await run_sync(LogReader, log.path, Registry([]))
     try:
         await run_sync(partial(_clean, log.path, reader))
         until = await run_sync(reader.position_at, until_us)
-        found = batches(reader.stored, until)
+        found = batches(reader.stored, until, events_max)
         while batch := await run_sync(_next, found):
             segment = await run_sync(write_segment, folder_of(log.path), batch.rows)
             await _remove(log, batch, segment)
             done = done.plus(batch, segment.size_bytes)
-            if progress is not None:
-                progress(min(batch.rows[-1].position, until), until)
+            yield done, batch.rows[-1].position, until
     finally:
         await run_sync(reader.close)
-    return done
 
 
 def would_archive(path: Path, older_than_s: float, now_us: int) -> Archiving:

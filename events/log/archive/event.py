@@ -1,9 +1,9 @@
-"""The event by which events leave the log's table."""
+"""The events that tell how events left the log's table."""
 
 from ...event import Event
 
 STREAM = "log/archive"
-"""The stream of these events."""
+"""The stream of the files, an event for each."""
 
 
 class Archived(Event, tag="log.archived", version=1):
@@ -25,4 +25,26 @@ class Archived(Event, tag="log.archived", version=1):
     """How many streams these events are of."""
 
 
-EVENTS: tuple[type[Event], ...] = (Archived,)
+RETENTION = "log/retention"
+"""The stream of the runs in which a log archived by itself."""
+
+
+class RetentionRan(Event, tag="log.retention_ran", version=1):
+    """The log looked for what ended long ago, and archived it."""
+
+    older_than_us: int
+    """So long ago it must have ended."""
+    every_us: int
+    """The time from one run to the next."""
+    streams: int
+    events: int
+    """How many events were moved; an event `log.archived` tells of each file."""
+    segments: int
+    size_bytes: int
+    """How large the files are together."""
+    took_us: int
+    failure: str = ""
+    """What went wrong on the way; empty: nothing did."""
+
+
+EVENTS: tuple[type[Event], ...] = (Archived, RetentionRan)

@@ -48,7 +48,9 @@ class Batch(NamedTuple):
         return sum([len(row.document) for row in self.rows])
 
 
-def batches(stored: StoredEvents, until: int) -> Iterator[Batch]:
+def batches(
+    stored: StoredEvents, until: int, events_max: int | None = None
+) -> Iterator[Batch]:
     """Yield what may be archived of the events up to position `until`.
 
     That are closed streams that ended by then, and of open ones what stands behind a
@@ -61,7 +63,7 @@ def batches(stored: StoredEvents, until: int) -> Iterator[Batch]:
         pending.append(rows)
         if is_closed:
             closed.append(stream)
-        if sum(map(len, pending)) >= EVENTS_MAX:
+        if sum(map(len, pending)) >= (events_max or EVENTS_MAX):
             yield _batch(pending, closed)
             pending, closed = [], []
     if pending:
