@@ -121,7 +121,7 @@ class FaultyLog(MemoryLog):
         """Return a log on what survived, that goes by another clock and other faults."""
         twin = self.twin(clock, faults or self._faults)
         twin.writes = self.writes
-        twin._encoder = self._encoder  # noqa: SLF001 - it is of the same kind
+        twin._backlog.encode = self._backlog.encode  # noqa: SLF001 - of the same kind
         self._put_down()
         twin._open(self._left())  # noqa: SLF001 - likewise
         return twin

@@ -12,7 +12,7 @@ from .handlers import handlers_of
 from .journal import Journal
 from .messages import Message
 from .outbox import Entry
-from .recovery import folded, recovered
+from .recovery import evolved, recovered
 
 if TYPE_CHECKING:
     from .context import ActorContext
@@ -133,7 +133,7 @@ class EventSourcedJournal(Journal, Generic[S]):
         if not self._actor.personal:
             self._disown()
         before, version = self.state, self.version
-        append = StreamAppend(self._stream, version, events)
+        append = StreamAppend(self._stream, version, events, self.stamp())
         self._apply(append)
         entry = self.submit(
             message,
@@ -144,7 +144,7 @@ class EventSourcedJournal(Journal, Generic[S]):
         )
         every = self._actor.snapshot_every
         if every is not None and self.version // every > version // every:
-            entry.snapshot = self.state
+            entry.snapshot = self.state, self.version
 
     def _disown(self) -> None:
         origin = self._cell.origin
@@ -153,7 +153,7 @@ class EventSourcedJournal(Journal, Generic[S]):
 
     def _apply(self, append: StreamAppend) -> None:
         events, version = append.events, append.expected
-        self.state = folded(self._fold, self._stream, self.state, events, version)
+        self.state = evolved(self._fold, self._stream, self.state, events, version)
         self.version = version + len(events)
 
     def _react_to(self, stream: str, event: Event, context: "ActorContext") -> None:
@@ -165,14 +165,15 @@ class EventSourcedJournal(Journal, Generic[S]):
         self.state, self.version = state, version
 
     def _ended(self, entry: Entry, appended: Appended) -> None:
-        append = entry.appends[0]
-        count = len(append.events)
+        assert entry.snapshot is not None  # nothing else is to be done here
+        state, version = entry.snapshot
+        (first,) = entry.made[0][3]
         self._log.save_snapshot(
             Snapshot(
                 self._stream,
-                append.expected + count,
-                appended.position + count - 1,
+                version,
+                appended.position + version - first.expected - 1,
                 self._fold.version,
-                self._encode(entry.snapshot),
+                self._encode(state),
             ),
         )

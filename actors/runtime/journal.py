@@ -1,9 +1,10 @@
 """The journal of an event-sourced actor: from decisions to durable events and effects.
 
-An actor decides on its tentative state and goes on; each decision is an `Entry` in the
-outbox until the log says that it is durable. The log's `done` only notes the outcome and
-asks the pump for one turn of the cell, in which answers are given and `react` is called,
-in order. No future and no task is made for an event.
+An actor decides on its tentative state and goes on; its decisions are in the outbox until
+the log says that they are durable. Those made shortly one after the other share an append
+and an `Entry`. The log's `done` only notes the outcome and asks the pump for one turn of
+the cell, in which answers are given and `react` is called, in order. No future and no task
+is made for an event.
 
 When an append is rejected the actor fails: its incarnation is revoked, whoever waits for
 an answer gets the error, and its supervisor has it rebuilt from the log. A taken
@@ -14,7 +15,7 @@ and rebuilt as soon as the log is back.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...events import Event
 from ...events.log import (
@@ -28,13 +29,18 @@ from ...events.log import (
     StreamAppend,
 )
 from .cell import Cell
-from .mailbox import Item, refuse
+from .mailbox import refuse
 from .messages import Message
 from .origin import NOWHERE, Origin
-from .outbox import NO_EVENTS, Decided, Entry, Known, Outbox
+from .outbox import Decided, Entry, Known, Outbox
+from .unwinding import refuse_asks, unwound
+
+if TYPE_CHECKING:
+    from ...events.log.pending import Pending
 
 SETTLED_MAX: Final = 16
-"""Decisions whose effects happen in one turn of an actor."""
+"""Decisions whose effects happen in one turn of an actor, but for those that share the
+append of the last of them."""
 
 
 class Journal(ABC):
@@ -43,6 +49,7 @@ class Journal(ABC):
     __slots__ = (
         "_cell",
         "_context",
+        "_growing",
         "_incarnation",
         "_log",
         "_now_us",
@@ -77,6 +84,8 @@ class Journal(ABC):
         self._undurable_max = max(1, undurable_max) if pipelined else 1
         self._incarnation = Incarnation()
         self._outbox = Outbox()
+        self._growing: Pending | None = None
+        """The append of the last entry, while it may take further decisions in."""
         self._undurable = 0
         self.signalled = False
         """Whether a turn is due in which all known outcomes are worked off."""
@@ -139,6 +148,7 @@ class Journal(ABC):
 
     def abandon(self) -> None:
         """Wait no longer for a log that may not answer, and let others own the streams."""
+        self._growing = None
         self._outbox.abandon()
         self._log.disclaim(self._owned)
 
@@ -156,18 +166,7 @@ class Journal(ABC):
             cell.state = "suspended"
             cell.refusal = self.unavailable
             cell.hold()
-            self.refuse_asks()
-
-    def refuse_asks(self) -> None:
-        """Answer the asks that wait in the mailbox; what was told waits on."""
-        cell = self._cell
-        told: list[Item] = []
-        for item in cell.take_all():
-            if isinstance(item, tuple) and item[1] is not None:
-                refuse(item[1], self.unavailable())
-            else:
-                told.append(item)
-        cell.put_first(told)
+            refuse_asks(cell, self.unavailable)
 
     def revoke(self, error: BaseException) -> None:
         """End this life: queued appends are refused, nobody reacts any more."""
@@ -176,6 +175,7 @@ class Journal(ABC):
             self.signalled = False
             self._context.system.journals.pop(self, None)
             self._incarnation.revoked = True
+            self._growing = None
             self._outbox.wind_up(error)
 
     # Deciding
@@ -186,20 +186,31 @@ class Journal(ABC):
         if not self._outbox.entries:
             cell.answer(answer, command)
             return
-        reply, cell.reply = cell.reply, None
-        entry = Entry(self, command, reply, cell.origin, answer, outcome=NO_EVENTS)
-        self._outbox.entries.append(entry)
+        self._hold_back(command, answer)
 
     def refuse(self, command: Message, error: Exception) -> None:
         """Refuse a command, after the decisions before it are durable."""
+        if self._outbox.entries:
+            self._hold_back(command, refusal=error)
+        else:
+            reply, self._cell.reply = self._cell.reply, None
+            refuse(reply, error)
+
+    def _hold_back(
+        self, command: Message, answer: Any = None, refusal: Exception | None = None
+    ) -> None:
+        """Have an answer wait for all decisions before it."""
         cell = self._cell
         reply, cell.reply = cell.reply, None
-        if self._outbox.entries:
-            entry = Entry(self, command, reply, cell.origin, outcome=NO_EVENTS)
-            entry.refusal = error
-            self._outbox.entries.append(entry)
-        else:
-            refuse(reply, error)
+        made = (command, reply, cell.origin or NOWHERE, (), ())
+        self._outbox.hold_back(self, made, answer, refusal)
+        self._growing = None  # what is decided from now on is answered after it
+
+    def stamp(self) -> Context:
+        """Return who decides now, when and why."""
+        origin = self._cell.origin or NOWHERE
+        at_us = self._context.at_us
+        return Context(at_us, origin.by, origin.owner, origin.corr, origin.cause)
 
     def submit(
         self,
@@ -209,31 +220,36 @@ class Journal(ABC):
         before: Sequence[Known],
         events: int,
     ) -> Entry:
-        """Send a decision to the log and hold its answer back."""
-        cell, log, at_us = self._cell, self._log, self._context.at_us
-        origin, reply, answer = cell.origin or NOWHERE, cell.reply, decision.reply
-        cell.reply = None
-        entry = Entry(self, command, reply, origin, answer, appends, events, before)
-        self._outbox.entries.append(entry)
+        """Send a decision to the log and hold its answer back.
+
+        Decisions share an append for as long as the log lets one grow: it costs the
+        log, its writer and this journal as much for one decision as for many.
+        """
+        cell, growing = self._cell, self._growing
+        reply, origin = cell.reply, cell.origin or NOWHERE
+        made = (command, reply, origin, appends, before)
+        if growing is not None and not decision.keys and growing.extend(appends):
+            entry = self._outbox.entries[-1]
+            entry.made.append(made)
+        else:
+            entry = Entry(self, [made], [])
+            self._outbox.entries.append(entry)
+            self._growing = self._log.submit(
+                appends,
+                appends[0].context or Context(self._context.at_us),
+                entry.done,
+                keys=decision.keys,
+                incarnation=self._incarnation,
+            )
+        if reply is not None:
+            cell.reply = None
+            entry.answers.append((reply, decision.reply, command))
+        entry.events += events
         self._undurable = undurable = self._undurable + events
-        log.submit(
-            appends,
-            Context(at_us, origin.by, origin.owner, origin.corr, origin.cause),
-            entry.done,
-            keys=decision.keys,
-            incarnation=self._incarnation,
-        )
-        if undurable >= self._undurable_max or log.congested:
+        if undurable >= self._undurable_max or self._log.congested:
             self._paused = True
             cell.hold()
         return entry
-
-    @property
-    def _must_wait(self) -> bool:
-        """Whether the next command has to wait for what is being written."""
-        return self._undurable > 0 and (
-            self._undurable >= self._undurable_max or self._log.congested
-        )
 
     # Settling
 
@@ -262,42 +278,44 @@ class Journal(ABC):
             if not left:
                 self.arrived()
                 break
-            left -= 1
+            left = max(0, left - len(entry.made))
             if isinstance(outcome, Appended):
                 outbox.popleft()
-                if entry.reply is not None:
-                    entry.say()
+                entry.say()
                 if entry.events:
                     self._settle(entry, outcome)
             elif not self._handle(outcome):
                 break
         self._outbox.taken()
-        if self._paused and not self._unwinding and not self._must_wait:
+        undurable = self._undurable
+        full = undurable >= self._undurable_max or self._log.congested
+        if self._paused and not self._unwinding and not (undurable and full):
             self._paused = False
             if self._cell.state == "running":
                 self._cell.release()
 
     def _settle(self, entry: Entry, appended: Appended) -> None:
-        """React to each event of one decision."""
+        """React to each event of decisions that share an append."""
         self._undurable -= entry.events
         pump = self._cell.pump
         pump.current = self._cell
-        origin = entry.origin
-        assert origin is not None  # it has been given one with its events
         react, context = self._react, self._context
         try:
-            for append in entry.appends:
-                stream, version = append.stream, append.expected
-                for event in append.events:
-                    version += 1
-                    pump.origin = Origin(
-                        origin.corr,
-                        origin.by,
-                        origin.owner,
-                        (stream, version),
-                        origin.deadline_s,
-                    )
-                    react(stream, event, context)
+            for _, _, origin, appends, _ in entry.made:
+                if self._revoked is not None:
+                    break  # by an effect: what is left is for the next life to resume
+                for append in appends:
+                    stream, version = append.stream, append.expected
+                    for event in append.events:
+                        version += 1
+                        pump.origin = Origin(
+                            origin.corr,
+                            origin.by,
+                            origin.owner,
+                            (stream, version),
+                            origin.deadline_s,
+                        )
+                        react(stream, event, context)
         finally:
             pump.current = pump.origin = None
         if entry.closes or entry.snapshot is not None:
@@ -314,36 +332,17 @@ class Journal(ABC):
         return False
 
     def _unwind(self) -> bool:
-        """Take back a decision whose key was taken, and what stands on it.
-
-        What is in flight is waited for first. Of the later decisions those that are
-        durable stay, the others are decided anew from their commands.
-        """
+        """Take back a decision whose key was taken, once nothing is in flight."""
         self._incarnation.revoked = True
+        self._growing = None
         outbox = self._outbox.entries
         if any(entry.outcome is None for entry in outbox):
             if not self._unwinding:
                 self._unwinding = self._paused = True
                 self._cell.hold()
             return False
-        entries = list(outbox)
-        outbox.clear()
-        for entry in reversed(entries):
-            for known in reversed(entry.before):
-                self._put_back(*known)
-        again: list[Item] = []
-        for entry in entries:
-            outcome = entry.outcome
-            if outcome.__class__ is Appended and entry.events:
-                for append in entry.appends:
-                    self._apply(append)
-                outbox.append(entry)
-                continue
-            self._undurable -= entry.events
-            if isinstance(outcome, KeyTakenError):
-                entry.say_taken(outcome, self._cell.path)
-            else:
-                again.append(entry.item)
+        again, events = unwound(outbox, self._put_back, self._apply, self._cell.path)
+        self._undurable -= events
         self._incarnation = Incarnation()
         self._unwinding = False
         self._cell.put_first(again)

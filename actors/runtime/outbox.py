@@ -2,7 +2,8 @@
 
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -48,26 +49,29 @@ Known = tuple[str, Any, int]
 """A stream with its state (None: not here) and version."""
 
 
-class Entry(msgspec.Struct, eq=False):
-    """One decision: its events on their way to the disk, and the answer held back.
+Made = tuple[Message, Reply | None, Origin, Sequence[StreamAppend], Sequence[Known]]
+"""A decision: its command as it lay in the mailbox, with who waits for the answer and
+where it comes from; what it appends, and what its streams were before, by which it can
+be taken back. A plain tuple, for one is made for each."""
 
-    The collector sees it: it refers to its journal, and an error in `react` to it.
+
+class Entry(msgspec.Struct, eq=False):
+    """Decisions that share an append: on their way to the disk, with their answers.
+
+    One without events is alone: it only waits for those before it. The collector sees
+    it: it refers to its journal, and an error in `react` to it.
     """
 
     journal: "Journal"
-    command: Message
-    reply: Reply | None
-    origin: Origin | None
-    answer: Any = None
-    appends: Sequence[StreamAppend] = ()
+    made: list[Made]
+    answers: list[tuple[Reply, Any, Message]]
+    """Who waits for which answer, and to what."""
     events: int = 0
-    before: Sequence[Known] = ()
-    """What its streams were before, by which it can be taken back."""
     outcome: Appended | LogError | None = None
     closes: bool = False
-    """Whether it ends a stream."""
-    snapshot: Any = None
-    """The state after it, where a snapshot is due."""
+    """Whether it may end a stream."""
+    snapshot: tuple[Any, int] | None = None
+    """A state after some of it with its version, where a snapshot is due."""
     refusal: Exception | None = None
     """The answer is this error instead."""
 
@@ -78,28 +82,37 @@ class Entry(msgspec.Struct, eq=False):
             self.journal.arrived()
 
     def say(self) -> None:
-        """Give the answer."""
-        reply = self.reply
-        if reply is None:
-            return
-        if self.refusal is not None:
-            refuse(reply, self.refusal)
-        elif reply.done():
-            self.journal.late(self.command)
-        else:
-            reply.set_result(self.answer)
+        """Give the answers."""
+        for reply, answer, command in self.answers:
+            if self.refusal is not None:
+                refuse(reply, self.refusal)
+            elif reply.done():
+                self.journal.late(command)
+            else:
+                reply.set_result(answer)
+
+    def refuse(self, error: BaseException) -> None:
+        """Answer with an error."""
+        for reply, _, _ in self.answers:
+            refuse(reply, error)
 
     def say_taken(self, error: KeyTakenError, actor: str) -> None:
         """Tell the asker; a command that was told leaves a line in the log."""
-        if self.reply is None:
-            command = type(self.command).__name__
-            _log.info("command.key_taken", actor=actor, command=command)
-        refuse(self.reply, error)
+        for command, reply, *_ in self.made:
+            if reply is None:
+                name = type(command).__name__
+                _log.info("command.key_taken", actor=actor, command=name)
+        self.refuse(error)
 
     @property
-    def item(self) -> Item:
-        """The command as it lay in the mailbox."""
-        return (self.command, self.reply, self.origin)
+    def appends(self) -> Iterator[StreamAppend]:
+        """What is appended, stream by stream."""
+        return chain.from_iterable([made[3] for made in self.made])
+
+    @property
+    def items(self) -> list[Item]:
+        """The commands as they lay in the mailbox."""
+        return [made[:3] for made in self.made]
 
 
 class Outbox:
@@ -112,6 +125,15 @@ class Outbox:
         self._lost = False
         """Whether a decision came to nothing since the end."""
         self._waiting: list[Future[None]] = []
+
+    def hold_back(
+        self, journal: "Journal", made: Made, answer: Any, refusal: Exception | None
+    ) -> None:
+        """Keep a decision without events, whose answer waits for those before it."""
+        command, reply, *_ = made
+        answers = [] if reply is None else [(reply, answer, command)]
+        entry = Entry(journal, [made], answers, outcome=NO_EVENTS, refusal=refusal)
+        self.entries.append(entry)
 
     async def emptied(self, loop: AbstractEventLoop) -> None:
         """Wait until nothing is held back."""
@@ -135,7 +157,7 @@ class Outbox:
             "the actor stopped before the log answered: read its stream to see",
         )
         for entry in self.entries:
-            refuse(entry.reply, error)
+            entry.refuse(error)
         self.entries.clear()
         self.taken()
 
@@ -154,7 +176,7 @@ class Outbox:
                 continue
             self._lost = True
             if isinstance(outcome, (LogUnavailableError, KeyTakenError)):
-                refuse(entry.reply, outcome)
+                entry.refuse(outcome)
             else:
-                refuse(entry.reply, error)
+                entry.refuse(error)
         self.taken()

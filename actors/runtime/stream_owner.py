@@ -16,7 +16,7 @@ from .journal import Journal
 from .messages import Message
 from .origin import NOWHERE
 from .outbox import Entry, Known
-from .recovery import folded, recovered
+from .recovery import evolved, folded, recovered
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -214,7 +214,8 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if len(writes) != 1:
             self._submit_all(message, decision)
             return
-        stream, events = writes[0].stream, writes[0].events
+        write = writes[0]
+        stream, events, expected = write.stream, write.events, write.expected
         if not events:
             self.answer(message, decision.reply)
             return
@@ -222,23 +223,25 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if self._owners or (origin is not None and origin.owner):
             self._own((stream,))
         before, version = self.states.get(stream), self.versions.get(stream, 0)
-        known, expected = (stream, before, version), writes[0].expected
         if expected is None:
             expected = version
         self._go_on(stream, before, expected, events)
-        append = StreamAppend(stream, expected, events)
+        append = StreamAppend(stream, expected, events, self.stamp())
+        known = (stream, before, version)
         entry = self.submit(message, decision, (append,), (known,), len(events))
-        entry.closes = events[-1].closes
+        if events[-1].closes:
+            entry.closes = True
 
     def _submit_all(self, message: Message, decision: OwnerDecision) -> None:
         """Submit a decision about several streams, or about none."""
-        appends = tuple([self._append(each) for each in decision.writes if each.events])
-        if not appends:
+        writes = [write for write in decision.writes if write.events]
+        if not writes:
             self.answer(message, decision.reply)
             return
         origin = self._cell.origin
         if self._owners or (origin is not None and origin.owner):
-            self._own([append.stream for append in appends])
+            self._own([write.stream for write in writes])
+        appends = tuple(map(self._append, writes))
         before = [self._known(append.stream) for append in appends]
         assert len({known[0] for known in before}) == len(before), "a Write per stream"
         count = 0
@@ -267,7 +270,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
         expected = write.expected
         if expected is None:
             expected = self.versions.get(write.stream, 0)
-        return StreamAppend(write.stream, expected, write.events)
+        return StreamAppend(write.stream, expected, write.events, self.stamp())
 
     def _known(self, stream: str) -> Known:
         return stream, self.states.get(stream), self.versions.get(stream, 0)
@@ -290,7 +293,9 @@ class StreamOwnerJournal(Journal, Generic[S]):
             if version or not stream.startswith(self._prefix):
                 return
             state = self._fold.initial(stream)
-        self.states[stream] = state = folded(self._fold, stream, state, events, version)
+        self.states[stream] = state = evolved(
+            self._fold, stream, state, events, version
+        )
         self.versions[stream] = version + len(events)
         self._changed(stream, before, state)
 

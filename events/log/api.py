@@ -1,20 +1,15 @@
 """The words in which one speaks to a log: appends, contexts, recorded events."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from ..event import Event, UnknownEvent
 from .errors import LogError
 
-
-class StreamAppend(msgspec.Struct, frozen=True, gc=False):
-    """Events for one stream, which must stand at version `expected` (0: new)."""
-
-    stream: str
-    expected: int
-    events: tuple[Event, ...]
+if TYPE_CHECKING:
+    from .pending import Pending
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +35,16 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     """The correlation id."""
     cause: tuple[str, int] | None = None
     """Stream and version of the event that led to this."""
+
+
+class StreamAppend(msgspec.Struct, frozen=True, gc=False):
+    """Events for one stream, which must stand at version `expected` (0: new)."""
+
+    stream: str
+    expected: int
+    events: tuple[Event, ...]
+    context: Context | None = None
+    """Who decided them, when and why; None: the context of the whole append."""
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
@@ -142,11 +147,12 @@ class EventLog(Protocol):
         *,
         keys: Sequence[IdempotencyKey] = (),
         incarnation: Incarnation | None = None,
-    ) -> None:
+    ) -> "Pending | None":
         """Queue an append, wholly or not at all; never blocks, never raises.
 
         `done` is called on the loop later, never from within this call, in the
-        order of submission among appends that were queued.
+        order of submission among appends that were queued. By what it returns the
+        append may take further decisions in for a moment; None: it may not.
         """
         ...
 

@@ -28,6 +28,9 @@ A plain tuple, because one is made for every append. The digest is a bytearray, 
 take, for which it looks for adapters first.
 """
 
+Begun = tuple[Context, int, bytes, bytes]
+"""How documents begin: context and schema version, the header, and it left open."""
+
 FindHeads = Callable[[Iterable[str]], None]
 """Adds the heads of streams to those a group was given."""
 
@@ -63,10 +66,8 @@ class Group:
         self._committed_us = committed_us
         self._node = node
         self._epoch = epoch
-        self._context: Context | None = None
-        """Whose header is `_header`, with schema version `_schema`."""
-        self._schema = 0
-        self._header = self._opening = b""
+        self._at: Begun = Context(0), -1, b"", b""
+        """What the document of the event before began with."""
         self.next_position = next_position
         self.moved: dict[str, Head] = {}
         """The heads of known streams that stayed as open as they were."""
@@ -98,7 +99,8 @@ class Group:
                     and (incarnation is None or not incarnation.revoked)
                 ):
                     (event,) = streams[0].events
-                    self._write_event(pending.context, event, datas[0], head)
+                    context = streams[0].context or pending.otherwise
+                    self._write_event(context, event, datas[0], head)
                 else:
                     self._check(pending, appends)
                     if datas:
@@ -164,26 +166,31 @@ class Group:
 
     def _write(self, pending: Pending) -> None:
         """Write the events of all streams of an append that was checked."""
-        heads, context, datas = self._heads, pending.context, iter(pending.datas)
-        for append in pending.streams:
+        heads, datas = self._heads, iter(pending.datas)
+        # Only a context can fail to be encoded: all of them are, before anything is
+        # changed. Most streams have one event, so that a header is used once.
+        begun = [
+            self._begun(context, append.events[0].version if append.events else 0)
+            for append, context in zip(pending.streams, pending.contexts, strict=True)
+        ]
+        for append, self._at in zip(pending.streams, begun, strict=True):
+            context = self._at[0]
             for event in append.events:
-                # Only the context can fail to be encoded, so the first event fails,
-                # before anything is changed, or none.
                 self._write_event(context, event, next(datas), heads[append.stream])
 
     def _write_event(
         self, context: Context, event: Event, data: bytes, head: Head
     ) -> None:
         """Write an event of the stream that stands at `head`."""
-        schema = event.version
-        if context is not self._context or schema != self._schema:
-            self._begin(context, schema)
+        known, schema, header, opening = self._at
+        if context is not known or event.version != schema:
+            self._at = _, _, header, opening = self._begun(context, event.version)
         name, kind, before, previous, digest, was_open = head
         position, version, tag = self.next_position, before + 1, event.tag
         digest = bytearray(
-            chained(digest, position, name, version, tag, self._header, data),
+            chained(digest, position, name, version, tag, header, data),
         )
-        document = (self._opening + data + CLOSING).decode()
+        document = (opening + data + CLOSING).decode()
         row = (document, position, name, version, tag, previous, digest)
         self.event_values += row
         self.next_position = position + 1
@@ -196,9 +203,9 @@ class Group:
             self.moved.pop(name, None)
             self.turned[name] = head
 
-    def _begin(self, context: Context, schema: int) -> None:
+    def _begun(self, context: Context, schema: int) -> Begun:
         """Encode the header of what comes next; it often serves several events."""
-        self._header = encode_header(
+        header = encode_header(
             Header(
                 schema,
                 context.at_us,
@@ -211,5 +218,4 @@ class Group:
                 self._epoch,
             ),
         )
-        self._opening = self._header[:-1] + SEAM
-        self._context, self._schema = context, schema
+        return context, schema, header, header[:-1] + SEAM

@@ -34,7 +34,7 @@ from .errors import (
 from .listeners import Telling
 from .memory_store import MemoryStore, StoreCommitter
 from .outcomes import Outcome, Waiter, appended, deliver
-from .pending import Pending, encoded
+from .pending import Backlog, Pending, encoded
 from .rows import RowDecoder
 
 
@@ -63,13 +63,14 @@ class MemoryLog(Telling):
         self._registry = registry = registry.merged(Registry(ERASURES))
         self._keyring = keyring
         self._decode = RowDecoder(registry, keyring)
-        self._encoder = EventEncoder(registry)
+        self._backlog = Backlog(EventEncoder(registry), unwritten_max, self._congest)
         self._now_us = now_us
-        self._unwritten = 0
         self._unwritten_max = unwritten_max
         self._pending: deque[Pending] = deque()
         self._held = False
         self._scheduled = False
+        self._fresh: list[Pending] = []
+        """Those of this tick, which may take further decisions in."""
         self.node = node
         self.congested = False
         self._open(store or MemoryStore())
@@ -121,6 +122,7 @@ class MemoryLog(Telling):
 
     def _break_off(self, unknown: int, written: int) -> None:
         """Fail: of the first `unknown` appends nobody knows, the first `written` are there."""
+        self._take()
         for pending in islice(self._pending, written):
             self._apply(pending)
         refused: list[Outcome] = []
@@ -130,7 +132,7 @@ class MemoryLog(Telling):
             pending.revoke_after(error)
             refused.append((pending.done, error))
         self._pending.clear()
-        self._unwritten = 0
+        self._backlog.events = 0
         self.available = False
         self._availability.tell(self.available)
         self._settle(refused, self.position)
@@ -152,12 +154,13 @@ class MemoryLog(Telling):
             now_us=self._now_us,
             keyring=self._keyring,
         )
-        twin._encoder = self._encoder
+        twin._backlog.encode = self._backlog.encode
         twin._open(self._left())
         return twin
 
     def _left(self) -> MemoryStore:
         """Be dead, and return what was committed."""
+        self._take()
         self._pending.clear()
         self.available = False
         return self._store
@@ -180,7 +183,7 @@ class MemoryLog(Telling):
         *,
         keys: Sequence[IdempotencyKey] = (),
         incarnation: Incarnation | None = None,
-    ) -> None:
+    ) -> Pending | None:
         """Queue an append; see `EventLog.submit`."""
         loop = asyncio.get_running_loop()
         if not self.available:
@@ -188,17 +191,22 @@ class MemoryLog(Telling):
             if incarnation is not None:
                 incarnation.revoked = True
             loop.call_soon(deliver, loop, ((done, error),))
-            return
-        pending = encoded(self._encoder, streams, context, done, keys, incarnation)
+            return None
+        pending = encoded(self._backlog, streams, context, done, keys, incarnation)
         self._pending.append(pending)
-        self._unwritten += len(pending.datas)
-        if self._unwritten >= self._unwritten_max and not self.congested:
-            self.congested = True
-            tell = partial(self._congestion.tell, self.congested)
-            loop.call_soon(deliver, loop, (), tell)  # in order with what relieves it
+        self._fresh.append(pending)
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush)
+            loop.call_soon(self._end_tick)
+        return pending
+
+    def _congest(self) -> None:
+        """Say that too much waits."""
+        if not self.congested:
+            self.congested = True
+            loop = asyncio.get_running_loop()
+            tell = partial(self._congestion.tell, self.congested)
+            loop.call_soon(deliver, loop, (), tell)  # in order with what relieves it
 
     def append(
         self,
@@ -216,16 +224,27 @@ class MemoryLog(Telling):
         if self.available:
             self._committer.commit([], [snapshot])
 
+    def _end_tick(self) -> None:
+        self._take()
+        self._flush()
+
+    def _take(self) -> None:
+        """Let no append grow any more."""
+        for pending in self._fresh:
+            pending.backlog = None
+        self._fresh.clear()
+
     def _flush(self) -> None:
         self._scheduled = False
         if not self._held:
             self._commit(len(self._pending))
 
     def _commit(self, appends: int) -> None:
+        self._take()
         outcomes: list[Outcome] = []
         for _ in range(min(appends, len(self._pending))):
             pending = self._pending.popleft()
-            self._unwritten -= len(pending.datas)
+            self._backlog.events -= len(pending.datas)
             outcomes.append((pending.done, self._apply(pending)))
         self._settle(outcomes, len(self._store.rows))
 
@@ -246,7 +265,7 @@ class MemoryLog(Telling):
             return
         moved = position != self.position
         self.position = position
-        relieved = self.congested and self._unwritten <= self._unwritten_max // 2
+        relieved = self.congested and self._backlog.events <= self._unwritten_max // 2
         self.congested = self.congested and not relieved
 
         def then() -> None:

@@ -7,6 +7,7 @@ import msgspec
 from ..event import Event
 from .api import (
     Appended,
+    Context,
     Header,
     IdempotencyKey,
     Snapshot,
@@ -101,26 +102,16 @@ class MemoryStore:
     def apply(self, pending: Pending, now_us: int, node: str) -> Appended:
         """Write an append wholly, or raise an `AppendRejectedError`."""
         committed_us = max(now_us, self.committed_us)
-        context = pending.context
         self._check_versions(pending.streams)
         self._check_keys(pending.keys, committed_us)
-        header = Header(
-            v=1,
-            at=context.at_us,
-            committed=committed_us,
-            by=context.by,
-            owner=context.owner,
-            corr=context.corr,
-            cause=context.cause,
-            node=node,
-            epoch=self.epoch,
-        )
-        encode_header(header)
+        headers = [
+            self._header(context, committed_us, node) for context in pending.contexts
+        ]
         self.committed_us = committed_us
         self._keys.update({(key.scope, key.key): key for key in pending.keys})
         first = len(self.rows) + 1
         datas = iter(pending.datas)
-        for append in pending.streams:
+        for append, header in zip(pending.streams, headers, strict=True):
             positions = self.positions.setdefault(append.stream, [])
             for event in append.events:
                 row = MemoryRow(
@@ -133,6 +124,21 @@ class MemoryStore:
                 self.rows.append(row)
                 positions.append(len(self.rows))
         return Appended(min(first, len(self.rows)), committed_us)
+
+    def _header(self, context: Context, committed_us: int, node: str) -> Header:
+        header = Header(
+            v=1,
+            at=context.at_us,
+            committed=committed_us,
+            by=context.by,
+            owner=context.owner,
+            corr=context.corr,
+            cause=context.cause,
+            node=node,
+            epoch=self.epoch,
+        )
+        encode_header(header)
+        return header
 
     def _check_versions(self, streams: Sequence[StreamAppend]) -> None:
         heads: dict[str, int] = {}

@@ -55,7 +55,7 @@ class Submits(Protocol):
         done: Waiter,
         *,
         keys: Sequence[IdempotencyKey] = (),
-    ) -> None:
+    ) -> object:
         """Queue an append; see `EventLog.submit`."""
         ...
 

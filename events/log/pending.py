@@ -1,6 +1,7 @@
 """An append on its way from the loop to whatever keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -8,6 +9,32 @@ from .api import Context, IdempotencyKey, Incarnation, StreamAppend
 from .encoding import EventEncoder, check_key
 from .errors import AppendRejectedError, EncodingError, KeyTakenError, LogError
 from .outcomes import Waiter
+
+SHARED_MAX: Final = 32
+"""Decisions that share an append at most: so many fail if one of them does."""
+
+
+class Backlog:
+    """What a log has accepted and not written; calls `full` from so many events on."""
+
+    __slots__ = ("_events_max", "_full", "decisions", "encode", "events")
+
+    def __init__(
+        self, encoder: EventEncoder, events_max: int, full: Callable[[], None]
+    ) -> None:
+        self.encode = encoder.encode
+        self._events_max = events_max
+        self._full = full
+        self.events = 0
+        self.decisions = 0
+        """Those that were not handed over yet."""
+
+    def add(self, events: int) -> None:
+        """Count a decision in."""
+        self.decisions += 1
+        self.events += events
+        if self.events >= self._events_max:
+            self._full()
 
 
 class Pending(msgspec.Struct):
@@ -17,7 +44,8 @@ class Pending(msgspec.Struct):
     """
 
     streams: Sequence[StreamAppend]
-    context: Context
+    otherwise: Context
+    """The context of those of its streams that name none."""
     done: Waiter
     keys: Sequence[IdempotencyKey]
     incarnation: Incarnation | None
@@ -25,6 +53,37 @@ class Pending(msgspec.Struct):
     """The data of all its events."""
     refused: AppendRejectedError | None = None
     """Why it is refused whatever the log holds."""
+    backlog: Backlog | None = None
+    """Where it waits; None: it is on its way, and takes no further decision in."""
+    decisions: int = 1
+    """How many decisions share it."""
+
+    @property
+    def contexts(self) -> list[Context]:
+        """The context of each of its streams."""
+        otherwise = self.otherwise
+        return [append.context or otherwise for append in self.streams]
+
+    def extend(self, streams: Sequence[StreamAppend]) -> bool:
+        """Let another decision share this append; each stream names its context.
+
+        False: it is on its way already, or has enough, or a decision cannot share it
+        because it may fail by itself: for a key, or an event that cannot be encoded.
+        Then it is to be submitted by itself. Only the append that its owner submitted
+        last may be extended, lest events of a stream change places.
+        """
+        backlog = self.backlog
+        if backlog is None or self.decisions >= SHARED_MAX:
+            return False
+        try:
+            datas = backlog.encode(streams)
+        except EncodingError:
+            return False
+        self.streams = [*self.streams, *streams]
+        self.datas = [*self.datas, *datas]
+        self.decisions += 1
+        backlog.add(len(datas))
+        return True
 
     def revoke_after(self, error: LogError) -> None:
         """End its incarnation, unless only a key was taken."""
@@ -42,22 +101,26 @@ class Pending(msgspec.Struct):
 
 
 def encoded(  # noqa: PLR0913, PLR0917 - the parameters of `EventLog.submit`
-    encoder: EventEncoder,
+    backlog: Backlog,
     streams: Sequence[StreamAppend],
     context: Context,
     done: Waiter,
     keys: Sequence[IdempotencyKey],
     incarnation: Incarnation | None,
 ) -> Pending:
-    """Encode an append's events; one that cannot be encoded is refused already.
+    """Encode an append's events and count it in.
 
-    It takes its place in the queue all the same, so that outcomes keep their order.
+    One that cannot be encoded is refused already. It takes its place in the queue all
+    the same, so that outcomes keep their order.
     """
+    datas: Sequence[bytes] = ()
+    refused: EncodingError | None = None
     try:
-        datas = encoder.encode(streams)
         for key in keys:
             check_key(key)
+        datas = backlog.encode(streams)
     except EncodingError as error:
         refused = error.with_traceback(None)
-        return Pending(streams, context, done, keys, incarnation, (), refused)
-    return Pending(streams, context, done, keys, incarnation, datas)
+    backlog.add(len(datas))
+    joinable = None if keys or refused is not None else backlog
+    return Pending(streams, context, done, keys, incarnation, datas, refused, joinable)

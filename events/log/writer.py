@@ -31,6 +31,8 @@ class Work(msgspec.Struct):
     snapshots: list[Snapshot]
     size: int
     """How many events the appends have."""
+    decisions: int = 0
+    """How many decisions share them."""
 
 
 class Token(Enum):
@@ -47,8 +49,9 @@ class LoopSide(NamedTuple):
     """With epoch and position: the log can be written, for the first time or again."""
     not_opened: Callable[[Exception], None]
     """The log could not be opened at the first try."""
-    committed: Callable[[Sequence[Outcome], int, int, Sequence[bytes]], None]
-    """With outcomes, number of events, last position and digests: a group is durable."""
+    committed: Callable[[Sequence[Outcome], int, int, int, Sequence[bytes]], None]
+    """A group is durable: outcomes, number of events and of decisions, last position,
+    digests."""
     failed: Callable[[LogError], None]
     """The log cannot be written; to be answered with `Token.HEARD`."""
     refused: Callable[[Sequence[Outcome], int], None]
@@ -135,6 +138,7 @@ class Writer:
                     self._side.committed,
                     outcomes,
                     work.size,
+                    work.decisions,
                     committer.position,
                     committer.digests,
                 )
@@ -154,6 +158,7 @@ class Writer:
             work.appends += item.appends
             work.snapshots += item.snapshots
             work.size += item.size
+            work.decisions += item.decisions
             if work.size >= GROUP_MAX:
                 return work
             try:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,10 +14,8 @@ from .api import (
     Context,
     IdempotencyKey,
     Incarnation,
-    Recorded,
     Snapshot,
     StreamAppend,
-    StreamHead,
 )
 from .archive.event import EVENTS as ARCHIVES
 from .encoding import EventEncoder
@@ -27,7 +25,8 @@ from .errors import LogError, LogUnavailableError
 from .gathering import Gathering
 from .listeners import Telling
 from .outcomes import Outcome, Waiter, appended, deliver
-from .pending import Pending, encoded
+from .pending import Backlog, Pending, encoded
+from .read_beside import ReadBeside
 from .reader_pool import ReaderPool
 from .seal import EVENTS as SEALS
 from .sealer import Sealer, SealPolicy
@@ -48,7 +47,7 @@ _CLOSING_S = 30.0
 """So long a closing log waits for its disk, then it leaves its thread behind."""
 
 
-class WrittenLog(Telling, Generic[R]):
+class WrittenLog(Telling, ReadBeside[R]):
     """What the engines have in common: an `EventLog`, used by `async with`.
 
     One thread writes it and commits in groups. Whatever `done` reports is durable.
@@ -70,22 +69,21 @@ class WrittenLog(Telling, Generic[R]):
         retry_s: tuple[float, float],
         seals: SealPolicy | None,
     ) -> None:
-        super().__init__()
+        registry = registry.merged(Registry((*SEALS, *ARCHIVES, *ERASURES)))
+        Telling.__init__(self)
+        ReadBeside.__init__(self, ReaderPool(lambda: reader(registry)), now_us)
         self.node = node
         self.epoch = 0
         self.position = 0
         self.available = False
         self.congested = False
         self._engine = engine
-        self._now_us = now_us
         self._retry_s = retry_s
-        registry = registry.merged(Registry((*SEALS, *ARCHIVES, *ERASURES)))
-        self._encoder = EventEncoder(registry)
-        self._readers = ReaderPool(lambda: reader(registry))
-        self._unwritten = 0
+        self._backlog = Backlog(EventEncoder(registry), unwritten_max, self._congest)
         self._unwritten_max = unwritten_max
         self._why = "it is not open"
         self._tick: list[Pending] = []
+        """What was gathered for the writer."""
         self._gathering = Gathering()
         self._snapshots: dict[tuple[str, int, int], Snapshot] = {}
         self._closing = False
@@ -159,7 +157,7 @@ class WrittenLog(Telling, Generic[R]):
         *,
         keys: Sequence[IdempotencyKey] = (),
         incarnation: Incarnation | None = None,
-    ) -> None:
+    ) -> Pending | None:
         """Queue an append; see `EventLog.submit`."""
         if not self.available:
             if incarnation is not None:
@@ -168,15 +166,19 @@ class WrittenLog(Telling, Generic[R]):
                 f"{self._engine.name} cannot be written: {self._why}"
             )
             self._loop.call_soon(deliver, self._loop, ((done, error),))
-            return
-        self._queue(encoded(self._encoder, streams, context, done, keys, incarnation))
+            return None
+        pending = encoded(self._backlog, streams, context, done, keys, incarnation)
+        self._queue(pending)
+        return pending
 
     def _queue(self, pending: Pending) -> None:
         if not self._tick:
             self._loop.call_soon(self._look)
         self._tick.append(pending)
-        self._unwritten += len(pending.datas)
-        if self._unwritten >= self._unwritten_max and not self.congested:
+
+    def _congest(self) -> None:
+        """Say that too much is not written yet."""
+        if not self.congested:
             self.congested = True
             self._loop.call_soon(self._congestion.tell, self.congested)
 
@@ -197,7 +199,7 @@ class WrittenLog(Telling, Generic[R]):
         if self.congested or not self.available:
             return appended(self, streams, context, keys)
         future: asyncio.Future[Appended] = self._loop.create_future()
-        self._queue(encoded(self._encoder, streams, context, future, keys, None))
+        self._queue(encoded(self._backlog, streams, context, future, keys, None))
         return future
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
@@ -214,7 +216,7 @@ class WrittenLog(Telling, Generic[R]):
         """Hand what was gathered to the writer, unless more is about to come."""
         if not self._tick:
             return
-        if self._gathering.is_complete(len(self._tick), self._loop.time()):
+        if self._gathering.is_complete(self._backlog.decisions, self._loop.time()):
             self._flush()
         else:
             self._loop.call_soon(self._look)
@@ -222,9 +224,15 @@ class WrittenLog(Telling, Generic[R]):
     def _flush(self) -> None:
         """Hand what was gathered to the writer."""
         if self._tick or (self._snapshots and self._closing):
-            self._gathering.sent(len(self._tick), self._loop.time())
-            size = sum([len(pending.datas) for pending in self._tick])
-            self._writer.put(Work(self._tick, [*self._snapshots.values()], size))
+            decisions, self._backlog.decisions = self._backlog.decisions, 0
+            self._gathering.sent(decisions, self._loop.time())
+            size = 0
+            for pending in self._tick:
+                pending.backlog = None
+                size += len(pending.datas)
+            self._writer.put(
+                Work(self._tick, [*self._snapshots.values()], size, decisions)
+            )
             self._tick = []
             self._snapshots.clear()
 
@@ -252,6 +260,7 @@ class WrittenLog(Telling, Generic[R]):
         self,
         outcomes: Sequence[Outcome],
         size: int,
+        decisions: int,
         position: int,
         digests: Sequence[bytes],
     ) -> None:
@@ -260,7 +269,7 @@ class WrittenLog(Telling, Generic[R]):
         if self._sealer is not None:
             self._sealer.written(digests, position)
         relieved = self._relieved(size)
-        self._gathering.answered(len(outcomes), self._loop.time())
+        self._gathering.answered(decisions, self._loop.time())
 
         def then() -> None:
             if moved:
@@ -292,57 +301,8 @@ class WrittenLog(Telling, Generic[R]):
 
     def _relieved(self, size: int) -> bool:
         """Take off what is written; tell whether that ends the congestion."""
-        self._unwritten -= size
-        if not self.congested or self._unwritten > self._unwritten_max // 2:
+        self._backlog.events -= size
+        if not self.congested or self._backlog.events > self._unwritten_max // 2:
             return False
         self.congested = False
         return True
-
-    # Reading
-
-    async def read(
-        self,
-        after: int = 0,
-        until: int | None = None,
-        *,
-        limit: int = 1000,
-    ) -> list[Recorded]:
-        """Read a page of all streams; see `EventLog.read`."""
-        return await self._readers.run(lambda r: r.read(after, until, limit=limit))
-
-    async def read_stream(
-        self,
-        stream: str,
-        *,
-        after: int = 0,
-        until: int | None = None,
-    ) -> list[Recorded]:
-        """Read one stream; see `EventLog.read_stream`."""
-        return await self._readers.run(
-            lambda r: r.read_stream(stream, after=after, until=until),
-        )
-
-    async def head(self, stream: str) -> StreamHead | None:
-        """Return where a stream ends; see `EventLog.head`."""
-        return await self._readers.run(lambda r: r.head(stream))
-
-    async def open_streams(self, prefix: str = "") -> list[StreamHead]:
-        """List the open streams by name; see `EventLog.open_streams`."""
-        return await self._readers.run(lambda r: r.open_streams(prefix))
-
-    async def key_stream(self, scope: str, key: str) -> str | None:
-        """Return the stream that used a key; see `EventLog.key_stream`."""
-        now_us = self._now_us()
-        return await self._readers.run(lambda r: r.key_stream(scope, key, now_us))
-
-    async def snapshot(
-        self,
-        stream: str,
-        fold_version: int,
-        *,
-        at_version: int | None = None,
-    ) -> Snapshot | None:
-        """Return the newest snapshot; see `EventLog.snapshot`."""
-        return await self._readers.run(
-            lambda r: r.snapshot(stream, fold_version, at_version=at_version),
-        )

@@ -27,6 +27,7 @@ from dramaturg.events.log import (
     StreamHead,
     VersionConflictError,
 )
+from dramaturg.events.log.pending import SHARED_MAX
 
 from .vocabulary import (
     Counted,
@@ -287,6 +288,107 @@ class LogContract:
             ("after it", StaleWriterError),
             ("new", Appended),
         ]
+
+    @pytest.mark.asyncio
+    async def test_decisions_that_share_an_append_keep_their_contexts(
+        self, engine: Engine
+    ) -> None:
+        outcomes = Outcomes()
+        ann, bob = Context(2_000, by="ann", corr="c"), Context(3_000, cause=("a/1", 1))
+        async with engine.open() as log:
+            shared = log.submit([on("a/1", 0, Started())], AT, outcomes("shared"))
+            assert shared is not None
+            joined = [
+                shared.extend([StreamAppend("b/1", 0, (Started(), Counted()), ann)]),
+                shared.extend([StreamAppend("a/1", 1, (Counted(),), bob)]),
+            ]
+            await append(log, "c/1", 0, Started())
+            late = shared.extend([StreamAppend("b/1", 2, (Counted(),), ann)])
+            rows = await log.read()
+
+        assert (joined, late) == ([True, True], False)
+        assert outcomes.kinds() == [("shared", Appended)]
+        assert [(r.stream, r.version, r.header.at) for r in rows] == [
+            ("a/1", 1, 1_000),
+            ("b/1", 1, 2_000),
+            ("b/1", 2, 2_000),
+            ("a/1", 2, 3_000),
+            ("c/1", 1, 1_000),
+        ]
+        assert [r.header.corr for r in rows] == ["", "c", "c", "", ""]
+        assert [r.header.by for r in rows] == ["", "ann", "ann", "", ""]
+        assert rows[3].header.cause == ("a/1", 1)
+
+    @pytest.mark.asyncio
+    async def test_what_may_fail_by_itself_shares_no_append(
+        self, engine: Engine
+    ) -> None:
+        outcomes, key = Outcomes(), IdempotencyKey("s", "k", "k/1")
+        nan = StreamAppend("n/1", 0, (Measured(float("nan")),), AT)
+        more = StreamAppend("m/1", 0, (Started(),), AT)
+        async with engine.open() as log:
+            good = log.submit([on("a/1", 0, Started())], AT, outcomes("good"))
+            with_key = log.submit([on("k/1", 0)], AT, outcomes("key"), keys=[key])
+            bad = log.submit([nan], AT, outcomes("nan"))
+            assert good is not None
+            assert with_key is not None
+            assert bad is not None
+            joined = [
+                good.extend([nan]),
+                with_key.extend([more]),
+                bad.extend([more]),
+            ]
+            await append(log, "c/1", 0, Started())
+            rows = await log.read()
+
+        assert joined == [False] * 3
+        assert [r.stream for r in rows] == ["a/1", "c/1"]
+        assert outcomes.kinds() == [
+            ("good", Appended),
+            ("key", Appended),
+            ("nan", EncodingError),
+        ]
+
+    @pytest.mark.asyncio
+    async def test_those_that_share_an_append_are_written_all_or_none(
+        self, engine: Engine
+    ) -> None:
+        outcomes = Outcomes()
+        half = Context(at_us=1, by="\ud800")
+        async with engine.open() as log:
+            for name, expected, context in (("half", 0, half), ("conflict", 7, AT)):
+                shared = log.submit([on("a/1", 0, Started())], AT, outcomes(name))
+                assert shared is not None
+                stream = StreamAppend("b/1", expected, (Counted(),), context)
+                assert shared.extend([stream])
+            await append(log, "a/1", 0, Started())
+            rows = await log.read()
+
+        assert outcomes.kinds() == [
+            ("half", EncodingError),
+            ("conflict", VersionConflictError),
+        ]
+        assert [r.stream for r in rows] == ["a/1"]
+
+    @pytest.mark.asyncio
+    async def test_an_append_takes_in_so_many_decisions_which_count_as_waiting(
+        self, engine: Engine
+    ) -> None:
+        heard: list[bool] = []
+        async with engine.open(unwritten_max=SHARED_MAX) as log:
+            log.on_congestion(heard.append)
+            shared = log.submit([on("a/1", 0, Started())], AT, lambda _: None)
+            assert shared is not None
+            joined = [
+                shared.extend([StreamAppend("a/1", n, (Counted(),), AT)])
+                for n in range(1, SHARED_MAX + 1)
+            ]
+            await append(log, "b/1", 0, Started())
+            rows = await log.read()
+
+        assert joined == [True] * (SHARED_MAX - 1) + [False]
+        assert heard == [True, False]
+        assert len(rows) == SHARED_MAX + 1
 
     @pytest.mark.asyncio
     async def test_a_key_is_used_once_per_scope(self, engine: Engine) -> None:

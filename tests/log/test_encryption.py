@@ -207,6 +207,30 @@ def test_nothing_that_has_an_owner_is_ever_written_in_the_clear(
     assert report.ok, report.damages
 
 
+def test_those_who_share_an_append_have_each_their_own_key(place: Place) -> None:
+    async def share() -> None:
+        async with place.open() as log:
+            shared = log.submit(
+                [StreamAppend("x", 0, (Counted(4),))], of(""), lambda _: None
+            )
+            assert shared is not None
+            for owner, text in (("ann", ANN), ("bob", BOB)):
+                event = Started(text)
+                stream = StreamAppend(f"person/{owner}", 0, (event,), of(owner))
+                assert shared.extend([stream])
+            await log.append([StreamAppend("x", 1, (Counted(5),))], of(""))
+
+    asyncio.run(share())
+
+    found = stored(place)
+    assert ANN.encode() not in found
+    assert BOB.encode() not in found
+    assert b'"by":4' in found, "the event that nobody owns is as it was"
+    asyncio.run(place.erase())
+    assert [each.event for each in place.stream("person/bob")] == [Started(BOB)]
+    assert isinstance(place.stream("person/ann")[0].event, Erased)
+
+
 def test_after_an_erasure_the_log_is_whole_and_nothing_of_it_is_readable(
     place: Place,
 ) -> None:

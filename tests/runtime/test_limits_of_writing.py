@@ -1,6 +1,7 @@
 """An actor does not run ahead of its log without a limit, and stops with it."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -47,8 +48,10 @@ async def test_with_so_many_events_on_their_way_commands_wait() -> None:
     async with log, ActorSystem(log=log) as system:
         bank = await system.spawn(spec("bank", Careful))
         log.hold()
-        asks = [bank.ask(Deposit(1)) for _ in range(20)]
-        await system.settled()
+        asks: list[Awaitable[int]] = []
+        for _ in range(20):
+            asks.append(bank.ask(Deposit(1)))
+            await system.settled()  # lest they share an append
         assert decided(system) == 5
         log.release(1)
         await system.settled()

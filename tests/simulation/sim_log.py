@@ -35,7 +35,7 @@ class SimLog(FaultyLog):
         self.book = book
         self.trace: Callable[[str], object] | None = None
         super().__init__(REGISTRY, faults, clock=clock, reads=reads)
-        self._encoder = ENCODER
+        self._backlog.encode = ENCODER.encode
 
     def twin(self, clock: Clock, faults: Faults) -> "SimLog":
         return SimLog(self.book, faults, clock, self._reads)

@@ -90,7 +90,11 @@ class EncryptingCommitter:
         self, appends: Sequence[Pending], snapshots: Sequence[Snapshot]
     ) -> list[Outcome]:
         """Write a group durably; raises `LogUnavailableError` for want of a key, too."""
-        owned = [p for p in appends if p.context.owner and p.datas]
+        owned = [
+            pending
+            for pending in appends
+            if pending.datas and any(context.owner for context in pending.contexts)
+        ]
         try:
             for pending in owned:
                 self._encrypt(pending)
@@ -103,7 +107,8 @@ class EncryptingCommitter:
             raise LogUnavailableError(str(error)) from error
         if self._marked or not owned:
             return self._committer.commit(appends, snapshots)
-        mark = self._mark(owned[0].context)
+        first = next(each for each in owned[0].contexts if each.owner)
+        mark = self._mark(first)
         outcomes = self._committer.commit([*appends, mark], snapshots)
         _, outcome = outcomes.pop()
         self._marked = isinstance(outcome, Appended)
@@ -129,14 +134,15 @@ class EncryptingCommitter:
         return Pending([append], context, lambda _: None, (), None, data)
 
     def _encrypt(self, pending: Pending) -> None:
-        owner, datas = pending.context.owner, iter(pending.datas)
-        pending.datas = [
-            self._keyring.encrypt(
-                owner, next(datas), place_of_event(append.stream, version, event.tag)
-            )
-            for append in pending.streams
-            for version, event in enumerate(append.events, append.expected + 1)
-        ]
+        datas, stored = iter(pending.datas), list[bytes]()
+        for append, context in zip(pending.streams, pending.contexts, strict=True):
+            for version, event in enumerate(append.events, append.expected + 1):
+                data = next(datas)
+                if context.owner:
+                    place = place_of_event(append.stream, version, event.tag)
+                    data = self._keyring.encrypt(context.owner, data, place)
+                stored.append(data)
+        pending.datas = stored
 
     def _snapshot(self, snapshot: Snapshot) -> Snapshot:
         place = place_of_snapshot(

@@ -163,7 +163,9 @@ class PostgresCommitter:
     def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
         db = self._db
         named = {append.stream for p in appends for append in p.streams}
-        if not self._encrypts and any(p.context.owner for p in appends):
+        if not self._encrypts and any(
+            context.owner for p in appends for context in p.contexts
+        ):
             named.add(MARK)
         names = [*filter(is_name, named)]
         wanted = [key for p in appends if p.refused is None for key in p.keys]
