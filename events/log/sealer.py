@@ -162,17 +162,8 @@ class Sealer:
             await self._read(lambda reader: sealing.advance(reader, end))
         else:
             del self._told[:told]
-            await anyio.to_thread.run_sync(self._fold, sealing, self._told[:BACKLOG])
-
-    def _fold(self, sealing: Sealing, digests: Sequence[bytes]) -> None:
-        """Fold digests in a worker thread, while the writer waits for its disk.
-
-        If they come faster than that, or nothing is written, it waits for nothing.
-        """
-        quiet = not PAGE <= len(digests) < BACKLOG
-        for start in range(0, len(digests), SLICE):
-            quiet = quiet or not self._lull.wait()
-            sealing.fold(digests[start : start + SLICE])
+            lull = self._lull if PAGE <= len(self._told) < BACKLOG else None
+            await anyio.to_thread.run_sync(_fold, sealing, self._told[:PAGE], lull)
 
     async def _seal(self, sealing: Sealing) -> None:
         end = self._log.position
@@ -183,3 +174,11 @@ class Sealer:
         sealing.sealed(appended.position)
         self._sealing = sealing
         self._since_s = None
+
+
+def _fold(sealing: Sealing, digests: Sequence[bytes], lull: Lull | None) -> None:
+    """Fold digests, a slice in each lull, and all of them when no more lulls come."""
+    for start in range(0, len(digests), SLICE):
+        if lull is not None and not lull.wait():
+            lull = None
+        sealing.fold(digests[start : start + SLICE])
