@@ -1,14 +1,17 @@
 """The worker of a stage: runs its attempts side by side and reports their ends."""
 
 from asyncio import CancelledError
-from functools import partial
-from typing import Literal
+from collections.abc import Callable, Coroutine
+from inspect import CO_COROUTINE
+from types import FunctionType
+from typing import Any, cast
 
 import msgspec
 
 from ...events.pipelines import NOTHING, Failure
 from ..retries import GiveUp, PutOff
-from ..runtime import Actor, Message, Running, handles
+from ..runtime import Actor, Message, Origin, handles
+from .attempt import Attempt, AttemptRaised, Why
 from .crew import Crew
 from .errors import AttemptTimeoutError, ResultTooLargeError
 from .messages import (
@@ -34,37 +37,6 @@ SWEEP_S_MIN = 0.001
 """Sweeps are at least so far apart, lest rounding makes them go round and round."""
 
 encode = msgspec.json.encode
-Why = Literal["", "timeout", "aborted"]
-About = tuple[str, str, int, bool, int]
-"""Stream, stage, attempt, whether it undoes, and in which life of the item."""
-
-
-class Attempt(msgspec.Struct, eq=False):
-    """An attempt under way: what it is about, and why it is being stopped."""
-
-    run: RunAttempt
-    since_s: float
-    running: Running | None = None
-    why: Why = ""
-    """Why it is being stopped; empty: it is not."""
-    is_over: bool = False
-    """Whether it has failed, and that is to be judged in a turn of its own."""
-    reported_s: float = float("-inf")
-    percent: int = 0
-    """Progress that is not reported yet; 0: none."""
-
-    @property
-    def about(self) -> About:
-        """What a report begins with."""
-        run, item = self.run, self.run.item
-        return item.stream, run.stage, run.attempt, run.undoing, item.redrives
-
-
-class AttemptRaised(Message):
-    """An attempt ended with an error, which is to be judged."""
-
-    attempt: Attempt
-    error: Exception
 
 
 class Sweep(Message):
@@ -89,6 +61,8 @@ class StageWorker(Actor):
         self._stage = stage
         self._crew = crew
         self._breaker = breaker
+        self._plain = _plain(stage) if breaker is None else None
+        """Makes the coroutine of an attempt by itself, if the stage's function can."""
         self._generation = 0
         self._attempts: dict[str, Attempt] = {}
         self._sweeps = False
@@ -105,15 +79,34 @@ class StageWorker(Actor):
         """Make an attempt; if it ends without a wait, it has been reported."""
         if run.generation != self._generation:
             return
-        stream = run.item.stream
-        attempt = Attempt(run, self._now_s())
-        self._attempts[stream] = attempt
-        running = self.ctx.run(
-            self._make(attempt),
-            failed=partial(AttemptRaised, attempt),
+        item, cell = run.item, self.ctx.cell
+        stream = item.stream
+        attempt = Attempt(
+            cell,
+            None,
+            None,
+            cell.pump.origin,
+            made_by=self,
+            run=run,
+            since_s=self._now_s(),
         )
-        if stream in self._attempts:
-            attempt.running = running
+        self._attempts[stream] = attempt
+        work = Work(
+            pipeline=item.pipeline,
+            item=stream.rpartition("/")[2],
+            stream=stream,
+            stage=run.stage,
+            attempt=run.attempt,
+            key=item.key,
+            owner=item.owner,
+            raw_payload=item.payload,
+            raw_results=item.results,
+            report=attempt.report,
+        )
+        plain = None if run.undoing else self._plain
+        coro = self._begun(attempt, work) if plain is None else plain(work)
+        self.ctx.carry(coro, attempt)
+        if attempt.worker is not None:
             self._watch_time()
 
     @handles
@@ -153,51 +146,42 @@ class StageWorker(Actor):
         if attempt.percent and self._attempts.get(attempt.run.item.stream) is attempt:
             self._report_progress(attempt, attempt.percent)
 
-    async def _make(self, attempt: Attempt) -> None:
-        """Call the stage's function and report its success, or why it was stopped."""
-        stage, run, item = self._stage, attempt.run, attempt.run.item
-        stream = item.stream
-        work = Work(
-            pipeline=item.pipeline,
-            item=stream.rpartition("/")[2],
-            stream=stream,
-            stage=run.stage,
-            attempt=run.attempt,
-            key=item.key,
-            owner=item.owner,
-            raw_payload=item.payload,
-            raw_results=item.results,
-            report=partial(self._progress, attempt),
-        )
-        function = stage.compensate if run.undoing else stage.function
+    def _begun(self, attempt: Attempt, work: Work) -> Coroutine[Any, Any, object]:
+        """Return the coroutine of an attempt that is more than the stage's function."""
+        stage = self._stage
+        function = stage.compensate if attempt.run.undoing else stage.function
         if function is None:  # it was taken out while the item waited for it
             function = _undo_nothing
-        breaker = self._breaker
-        has_ended = False
-        try:
-            if breaker is None:
-                result = await function(work)
-            else:  # which the attempt has to pass
-                result = await breaker.call(self._timed, attempt, function, work)
-            raw = NOTHING if result is None else self._encoded(result)
-            has_ended = True
-        finally:
-            if not has_ended:
-                attempt.is_over = True
-                if attempt.why:
-                    self._stopped(attempt)
+        if self._breaker is None:
+            return _called(function, work)
+        return self._guarded(self._breaker, attempt, function, work)
+
+    async def _guarded(
+        self,
+        breaker: Guard,
+        attempt: Attempt,
+        function: StageFunction | Compensation,
+        work: Work,
+    ) -> object:
+        """Call a function through the breaker, which the attempt has to pass."""
+        return await breaker.call(self._timed, attempt, function, work)
+
+    def succeeded(self, attempt: Attempt, result: object) -> None:
+        """Report an attempt's success: the attempt's call."""
+        raw = NOTHING if result is None else self._encoded(result)
+        run, item = attempt.run, attempt.run.item
+        stream = item.stream
         del self._attempts[stream]
-        self._crew.pipeline.tell(
-            StageSucceeded(
-                stream,
-                run.stage,
-                run.attempt,
-                run.undoing,
-                item.redrives,
-                raw,
-                self._took_us(attempt),
-            ),
+        report = StageSucceeded(
+            stream,
+            run.stage,
+            run.attempt,
+            run.undoing,
+            item.redrives,
+            raw,
+            round((self._now_s() - attempt.since_s) * 1e6),
         )
+        self._crew.pipeline.tell(report, attempt.origin)
 
     def _encoded(self, result: object) -> msgspec.Raw:
         data = encode(result)
@@ -221,17 +205,17 @@ class StageWorker(Actor):
 
     def _stop(self, attempt: Attempt, why: Why) -> None:
         """Cancel an attempt; its end is reported when it comes."""
-        if not (attempt.why or attempt.is_over) and attempt.running is not None:
+        if not (attempt.why or attempt.is_over) and attempt.worker is not None:
             attempt.why = why
-            attempt.running.cancel()
+            attempt.cancel()
 
-    def _stopped(self, attempt: Attempt) -> None:
+    def stopped(self, attempt: Attempt) -> None:
         """Report that an attempt has come to its end because it was cancelled."""
         if attempt.why == "timeout":
             self._fail(attempt, self._too_long())
         else:
             self._end(attempt)
-            self._report(StageAborted(*attempt.about))
+            self._report(StageAborted(*attempt.about), attempt.origin)
 
     def _fail(self, attempt: Attempt, error: Exception) -> None:
         """Report a failure with what follows from it, for which dice are cast here."""
@@ -252,7 +236,8 @@ class StageWorker(Actor):
         if isinstance(verdict, PutOff):
             wait_us = round(verdict.delay_s * 1e6)
             breaker = str(getattr(error, "breaker", ""))
-            self._report(StageRejected(*about, wait_us=wait_us, breaker=breaker))
+            report = StageRejected(*about, wait_us=wait_us, breaker=breaker)
+            self._report(report, attempt.origin)
             return
         retry_in_us = (
             None if isinstance(verdict, GiveUp) else round(verdict.delay_s * 1e6)
@@ -264,13 +249,14 @@ class StageWorker(Actor):
                 retry_in_us=retry_in_us,
                 took_us=took_us,
             ),
+            attempt.origin,
         )
 
     def _end(self, attempt: Attempt) -> None:
         del self._attempts[attempt.run.item.stream]
 
-    def _report(self, message: Message) -> None:
-        self._crew.pipeline.tell(message)
+    def _report(self, message: Message, origin: Origin | None = None) -> None:
+        self._crew.pipeline.tell(message, origin)
 
     def _took_us(self, attempt: Attempt) -> int:
         return round((self._now_s() - attempt.since_s) * 1e6)
@@ -290,7 +276,7 @@ class StageWorker(Actor):
                 self._sweeps = True
                 return
 
-    def _progress(self, attempt: Attempt, percent: int) -> None:
+    def progress(self, attempt: Attempt, percent: int) -> None:
         """Report progress, or keep it until a second after the last report."""
         if not 0 < percent <= 100 or attempt.why:
             return
@@ -306,8 +292,23 @@ class StageWorker(Actor):
     def _report_progress(self, attempt: Attempt, percent: int) -> None:
         attempt.percent = 0
         attempt.reported_s = self._now_s()
-        self._report(ItemProgressed(*attempt.about, percent=percent))
+        report = ItemProgressed(*attempt.about, percent=percent)
+        self._report(report, attempt.origin)
 
 
 async def _undo_nothing(_: Work) -> None:
     """Stand in for a compensation that is not declared any more."""
+
+
+def _plain(stage: Stage) -> Callable[[Work], Coroutine[Any, Any, object]] | None:
+    """Return the function of a stage if it is a coroutine function and nothing else."""
+    function = stage.function
+    if not isinstance(function, FunctionType):
+        return None
+    is_plain = function.__code__.co_flags & CO_COROUTINE
+    return cast("Any", function) if is_plain else None
+
+
+async def _called(function: StageFunction | Compensation, work: Work) -> object:
+    """Call what returns something to be awaited, or is no plain function."""
+    return await function(work)

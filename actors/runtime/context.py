@@ -145,15 +145,19 @@ class ActorContext:
         without `failed` an error fails the actor. It is cancelled when the actor
         stops or restarts.
         """
-        cell = self.cell
-        pump = cell.pump
-        running = Running(cell, then, failed, pump.origin)
-        works = cell.extras.works
-        if works is None:
-            works = cell.own_extras().works = {}
-        works[running] = None
-        running.worker = pump.steps.begin(work, running, None)
+        running = Running(self.cell, then, failed, self.cell.pump.origin)
+        self.carry(work, running)
         return running
+
+    def carry(self, work: Coroutine[Any, Any, object], running: Running) -> None:
+        """Do `work` as `run` does; what becomes of it is for `running` to say."""
+        cell = self.cell
+        running.worker = cell.pump.steps.begin(work, running, None)
+        if running.worker is not None or running.message is not None:
+            works = cell.extras.works  # most work has ended by now, and is not kept
+            if works is None:
+                works = cell.own_extras().works = {}
+            works[running] = None
 
     def later(self) -> Later:
         """Take over the answer to the current message, to give it in a later turn.

@@ -50,8 +50,8 @@ class Running(msgspec.Struct, eq=False):
         then = self.then
         if then is not None:
             self._send(lambda: then(result))
-        elif self.cell.extras.works is not None:
-            self.cell.extras.works.pop(self, None)
+        else:
+            self._forget()
 
     def crashed(self, error: BaseException) -> None:
         """Send the message about the error: the worker's call."""

@@ -11,11 +11,10 @@ R = TypeVar("R", bound=EngineReader)
 
 
 class ReadBeside(Generic[R]):
-    """The part of a log that is read; `now_us` tells which keys have expired."""
+    """The part of a log that is read; `_now_us` tells which keys have expired."""
 
-    def __init__(self, readers: ReaderPool[R], now_us: Callable[[], int]) -> None:
-        self._readers = readers
-        self._now_us = now_us
+    _readers: ReaderPool[R]
+    _now_us: Callable[[], int]
 
     async def read(
         self,

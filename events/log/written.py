@@ -70,8 +70,9 @@ class WrittenLog(Telling, ReadBeside[R]):
         seals: SealPolicy | None,
     ) -> None:
         registry = registry.merged(Registry((*SEALS, *ARCHIVES, *ERASURES)))
-        Telling.__init__(self)
-        ReadBeside.__init__(self, ReaderPool(lambda: reader(registry)), now_us)
+        super().__init__()
+        self._readers = ReaderPool(lambda: reader(registry))
+        self._now_us = now_us
         self.node = node
         self.epoch = 0
         self.position = 0
