@@ -134,6 +134,8 @@ def aborted(item: Item, outcome: Outcome, moment: Moment) -> Events:
 
 def lost(item: Item, retry_in_us: int, moment: Moment) -> Events:
     """Count an attempt as used whose outcome a crash swallowed."""
+    if item.phase != "running":
+        return ()
     if item.undoing:
         return rollback.not_undone(item, LOST, retry_in_us, moment)
     if item.back:
