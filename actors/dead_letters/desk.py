@@ -44,6 +44,10 @@ def _remarked(states: Entries, command: Message, setting: Setting) -> OwnerDecis
 
 
 def writes(changes: Changes, reply: object = None) -> OwnerDecision:
-    """Return the changes as one append; entries without events are left out."""
+    """Return the changes as one append; entries without events are left out.
+
+    Each is its owner's, and nobody's if it has none: not whose message it was, such as
+    a timer that was set when another's entry was redriven.
+    """
     wanted = (Write(stream, events) for stream, events in changes.items() if events)
-    return OwnerDecision(tuple(wanted), reply)
+    return OwnerDecision(tuple(wanted), reply, owner="")

@@ -306,12 +306,13 @@ class Journal(ABC):
                     break  # by an effect: what is left is for the next life to resume
                 for append in appends:
                     stream, version = append.stream, append.expected
+                    owner = append.context.owner if append.context else origin.owner
                     for event in append.events:
                         version += 1
                         pump.origin = Origin(
                             origin.corr,
                             origin.by,
-                            origin.owner,
+                            owner,
                             (stream, version),
                             origin.deadline_s,
                         )

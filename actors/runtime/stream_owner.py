@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from ...events import Event, Fold
-from ...events.log import Appended, IdempotencyKey, StreamAppend
+from ...events.log import Appended, Context, IdempotencyKey, StreamAppend
 from .actor import Actor
 from .context import ActorContext
 from .errors import CommandRejectedError
@@ -14,7 +14,6 @@ from .event_sourced import decide_command
 from .handlers import handlers_of
 from .journal import Journal
 from .messages import Message
-from .origin import NOWHERE
 from .outbox import Entry, Known
 from .recovery import evolved, folded, recovered
 
@@ -43,6 +42,9 @@ class OwnerDecision(msgspec.Struct, frozen=True):
     """Answers an ask, once all that was decided so far is durable."""
     keys: tuple[IdempotencyKey, ...] = ()
     """If one is in use the asker gets `KeyTakenError` and nothing happens."""
+    owner: str | None = None
+    """Whose data the events are in streams that are nobody's so far; None: as in the
+    decision's other streams, or, if those have several owners, whose the message is."""
 
 
 class OwnerContext(ActorContext):
@@ -219,14 +221,12 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if not events:
             self.answer(message, decision.reply)
             return
-        origin = self._cell.origin
-        if self._owners or (origin is not None and origin.owner):
-            self._own((stream,))
+        stamp = self._stamp((stream,), decision)[0]
         before, version = self.states.get(stream), self.versions.get(stream, 0)
         if expected is None:
             expected = version
         self._go_on(stream, before, expected, events)
-        append = StreamAppend(stream, expected, events, self.stamp())
+        append = StreamAppend(stream, expected, events, stamp)
         known = (stream, before, version)
         entry = self.submit(message, decision, (append,), (known,), len(events))
         if events[-1].closes:
@@ -238,10 +238,8 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if not writes:
             self.answer(message, decision.reply)
             return
-        origin = self._cell.origin
-        if self._owners or (origin is not None and origin.owner):
-            self._own([write.stream for write in writes])
-        appends = tuple(map(self._append, writes))
+        contexts = self._stamp([write.stream for write in writes], decision)
+        appends = tuple(map(self._append, writes, contexts))
         before = [self._known(append.stream) for append in appends]
         assert len({known[0] for known in before}) == len(before), "a Write per stream"
         count = 0
@@ -251,26 +249,31 @@ class StreamOwnerJournal(Journal, Generic[S]):
         entry = self.submit(message, decision, appends, before, count)
         entry.closes = True  # some may; it is looked at once they are durable
 
-    def _own(self, streams: Sequence[str]) -> None:
-        """Have events written as their owner's, whoever caused them.
-
-        A decision about the streams of several owners is as its message says.
-        """
-        owners, cell = self._owners, self._cell
-        origin = cell.origin or NOWHERE
-        known = {owners[stream] for stream in streams if stream in owners}
-        if len(known) == 1 and (owner := known.pop()) != origin.owner:
-            cell.origin = origin = msgspec.structs.replace(origin, owner=owner)
-        if origin.owner:
+    def _stamp(
+        self, streams: Sequence[str], decision: OwnerDecision
+    ) -> Sequence[Context]:
+        """Return who decides about each stream: in its owner's name, whoever asked."""
+        context, owners = self.stamp(), self._owners
+        if not owners and not context.owner:
+            return (context,) * len(streams)
+        owner = decision.owner
+        if owner is None:
+            known = {owners[stream] for stream in streams if stream in owners}
+            owner = known.pop() if len(known) == 1 else context.owner
+        if owner:
             for stream in streams:
                 if stream not in self.versions and stream.startswith(self._prefix):
-                    owners[stream] = origin.owner
+                    owners[stream] = owner
+        return [
+            msgspec.structs.replace(context, owner=owners.get(stream, owner))
+            for stream in streams
+        ]
 
-    def _append(self, write: Write) -> StreamAppend:
+    def _append(self, write: Write, context: Context) -> StreamAppend:
         expected = write.expected
         if expected is None:
             expected = self.versions.get(write.stream, 0)
-        return StreamAppend(write.stream, expected, write.events, self.stamp())
+        return StreamAppend(write.stream, expected, write.events, context)
 
     def _known(self, stream: str) -> Known:
         return stream, self.states.get(stream), self.versions.get(stream, 0)

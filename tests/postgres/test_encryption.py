@@ -61,18 +61,29 @@ class TestEncryptedPostgresLog(EncryptionContract):
 
 
 @pytest.mark.asyncio
-async def test_a_node_without_keys_writes_nothing_more_once_another_encrypts(
-    engine: EncryptedPostgres, server: str, schema: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("has_keys", "said"),
+    [(False, "start the node again with the"), (True, "put the key file of the log")],
+)
+async def test_a_node_without_the_keys_writes_nothing_more_once_another_encrypts(  # noqa: PLR0913, PLR0917 - the node, and its server
+    engine: EncryptedPostgres,
+    server: str,
+    schema: str,
+    tmp_path: Path,
+    has_keys: bool,  # noqa: FBT001 - as pytest gives it
+    said: str,
 ) -> None:
     keys = Keyring(tmp_path / "keys.jsonl")
+    other = Keyring(tmp_path / "other.jsonl") if has_keys else None
     async with engine.open(None) as plain:
         await write(plain, "ann", 0, Started("in the clear"))
+    async with engine.open(other) as left:
         async with engine.open(keys) as log:
             await write(log, "ann", 1, Started(ANN))
-        refused = asyncio.create_task(write(plain, "ann", 2, Counted()))
-        with pytest.raises(LogUnavailableError, match="start the node again with the"):
+        refused = asyncio.create_task(write(left, "ann", 2, Counted()))
+        with pytest.raises(LogUnavailableError, match=said):
             await refused
-        assert not plain.available
+        assert not left.available
 
     def look() -> list[str]:
         with PostgresReader(server, REGISTRY, schema=schema, withhold=True) as reader:
