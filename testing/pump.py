@@ -1,7 +1,6 @@
 """A pump whose every choice is the seed's."""
 
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Protocol, cast
@@ -46,13 +45,12 @@ class SeededPump(Pump):
         loop: AbstractEventLoop,
         clock: "Clock",
         dead_messages: "DeadMessages",
-        on_failure: Callable[["Cell", BaseException, object], None],
     ) -> None:
         seeded = cast("Seeded", loop)
         self._chance = seeded.chance
         self._note = seeded.note
         self._left = INLINE_MAX
-        super().__init__(system, loop, clock, dead_messages, on_failure)
+        super().__init__(system, loop, clock, dead_messages)
         self.until_s = -inf  # no turn is longer because nobody else is ready
         seeded.joined(system)
 

@@ -46,8 +46,6 @@ class Actor:
     handlers: ClassVar[Handlers] = handlers_of(object)
     hooks: ClassVar[frozenset[str]] = frozenset()
     """Which of `starting`, `stopping`, `restarting` the class defines."""
-    starts_at_once: ClassVar[bool] = True
-    """Whether it is up as soon as it is made: it has no `starting` and no journal."""
 
     def __init_subclass__(cls) -> None:
         """Collect the handlers."""
@@ -58,7 +56,7 @@ class Actor:
             name for name in names if getattr(cls, name) is not getattr(Actor, name)
         )
         keeps_nothing = cls.open_journal is Actor.open_journal
-        cls.starts_at_once = keeps_nothing and "starting" not in cls.hooks
+        cls.handlers.at_once = keeps_nothing and "starting" not in cls.hooks
 
     async def starting(self) -> None:
         """Get ready; no message is worked off before this has returned."""
@@ -75,3 +73,6 @@ class Actor:
     def open_journal(self) -> "Journal | None":
         """Return what keeps this actor's events; plain actors have none."""
         return None
+
+
+Actor.handlers.at_once = True

@@ -83,43 +83,28 @@ class Cell(Inbox):
         "state",
     )
 
-    def __init__(
-        self,
-        pump: "Pump",
-        spec: "AnySpec",
-        parent: "Cell | None",
-    ) -> None:
-        self.pump = pump
-        self.spec = spec
-        self.box = []
-        self.batch = None
-        self.gate = HELD
-        self.room = spec.mailbox.capacity
-        self.signals = None
-        self.waiting = None
-        self.extras = NO_EXTRAS
-        self.parent = parent
-        self.handlers = NO_HANDLERS
-        self.actor: Actor | None = None
-        self.journal: Journal | None = None
-        self.children: Children | None = None
-        self.state: State = "starting"
-        self.error: BaseException | None = None
-        """What it last failed of."""
-        self.handled = 0
-        self.started_s = 0.0
-        self.job: Worker | None = None
-        self.message: Message | None = None
-        """The message whose handler is suspended."""
-        self.reply: Reply | None = None
-        """Who waits for the answer to the message at work; None once answered or taken."""
-        self.origin: Origin | None = None
-        self.asking: tuple[tuple[Cell, Reply], ...] | None = None
-        """Whom the coroutine at work asks; None while none is at work."""
-        self.change: Change | None = None
-        """The start, halt or stop under way."""
-        self.refusal: Callable[[Message], Exception] | None = None
-        """Makes the error for an ask that nobody is going to answer soon."""
+    parent: "Cell | None"
+    handlers: Handlers
+    actor: "Actor | None"
+    journal: "Journal | None"
+    children: "Children | None"
+    state: State
+    error: BaseException | None
+    """What it last failed of."""
+    handled: int
+    started_s: float
+    job: "Worker | None"
+    message: Message | None
+    """The message whose handler is suspended."""
+    reply: Reply | None
+    """Who waits for the answer to the message at work; None once answered or taken."""
+    origin: Origin | None
+    asking: "tuple[tuple[Cell, Reply], ...] | None"
+    """Whom the coroutine at work asks; None while none is at work."""
+    change: "Change | None"
+    """The start, halt or stop under way."""
+    refusal: Callable[[Message], Exception] | None
+    """Makes the error for an ask that nobody is going to answer soon."""
 
     def ask(
         self,
@@ -312,3 +297,27 @@ class Cell(Inbox):
             watchers, self.extras.watchers = self.extras.watchers, None
             for watcher in watchers.values():
                 watcher(error)
+
+
+def new_cell(pump: "Pump", spec: "AnySpec", parent: "Cell | None") -> Cell:
+    """Return a cell that is to be started.
+
+    A function of ours costs a third of what a call of `__init__` by its class does.
+    """
+    cell = Cell()
+    cell.pump = pump
+    cell.spec = spec
+    cell.parent = parent
+    cell.box = []
+    cell.gate = HELD
+    cell.room = spec.mailbox.capacity
+    cell.extras = NO_EXTRAS
+    cell.handlers = NO_HANDLERS
+    cell.state = "starting"
+    cell.handled = 0
+    cell.started_s = 0.0
+    cell.batch = cell.signals = cell.waiting = None
+    cell.actor = cell.journal = cell.children = cell.change = None
+    cell.error = cell.refusal = cell.job = cell.message = None
+    cell.reply = cell.origin = cell.asking = None
+    return cell

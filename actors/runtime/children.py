@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from . import lifecycle
-from .cell import Cell
+from .cell import Cell, new_cell
 from .errand import together
 from .errors import ChildExistsError, SystemClosedError
 from .keeper import Supervision
@@ -28,34 +28,6 @@ class Children:
         self.cells: dict[str, Cell] = {}
         self.supervision = Supervision(self)
 
-    async def spawn(self, spec: "AnySpec") -> Cell:
-        """Start a child and return once it is up. Raises what its start raised.
-
-        What `lifecycle.make` does is written out for an actor that is up at once:
-        calls and tests of what a new cell cannot have would be most of it.
-        """
-        cell = self.add(spec)
-        try:
-            cell.actor = actor = spec.factory()
-            actor.runtime_cell = cell
-            cell.handlers = actor.handlers
-            if not actor.starts_at_once:
-                await lifecycle.start(cell, made=True)
-            else:
-                cell.state = "running"
-                cell.started_s = cell.pump.now_s()
-                if cell.box:  # its factory looked it up by its path
-                    cell.open()
-                else:
-                    cell.gate = 0
-                    cell.box = None
-        except BaseException as error:
-            if not cell.stopped:
-                self.remove(cell)
-                cell.bury(error)
-            raise
-        return cell
-
     def add(self, spec: "AnySpec") -> Cell:
         """Make the cell of a child without starting it."""
         name = spec.id
@@ -66,7 +38,7 @@ class Children:
             raise SystemClosedError(f"{parent.path} is {parent.state}: no {path} now")
         if name in cells and not cells[name].stopped:
             raise ChildExistsError(self.prefix + name)
-        cell = cells[name] = Cell(parent.pump, spec, parent)
+        cell = cells[name] = new_cell(parent.pump, spec, parent)
         if type(spec) is SupervisorSpec:
             cell.children = Children(cell)
         return cell

@@ -1,10 +1,13 @@
 """What it means that an actor failed: whom it concerns, and what becomes of the message."""
 
+from logging import WARNING
 from typing import TYPE_CHECKING
 
 from .errors import ActorError, CommandRejectedError, UnhandledMessageError
+from .faults import described
 from .mailbox import refuse
 from .messages import Message, Tick, is_ask
+from .notices import ActorFailed
 from .work import Finished
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ def concerns_supervisor(cell: "Cell", error: BaseException, message: object) -> 
         if isinstance(error, UnhandledMessageError) and error.path == cell.path:
             cell.pump.dead(cell, message, "unhandled")
             return False
-    cell.pump.on_failure(cell, error, message)
+    _report(cell, error, message)
     if cell.state != "running":
         return False
     cell.state = "failed"
@@ -38,6 +41,21 @@ def concerns_supervisor(cell: "Cell", error: BaseException, message: object) -> 
     if isinstance(message, Message) and not isinstance(message, (Tick, Finished)):
         _lay_aside(cell, message)
     return True
+
+
+def _report(cell: "Cell", error: BaseException, message: object) -> None:
+    """Tell the log and the subscribers of an error that a supervisor will deal with."""
+    pump = cell.pump
+    if pump.lines.enabled(WARNING):
+        pump.lines.warning(
+            "actor.failed",
+            actor=cell.path,
+            state=cell.state,
+            message=None if message is None else type(message).__name__,
+            **described(error),
+        )
+    if pump.system.events.heard:
+        pump.system.events.publish(ActorFailed(cell.path, error, message))
 
 
 def _lay_aside(cell: "Cell", message: Message) -> None:

@@ -69,13 +69,15 @@ def is_reentrant(handler: Handler) -> bool:
 class Handlers(dict[type, Handler]):
     """A table from message class to handler, completed by MRO at the first miss."""
 
-    __slots__ = ("otherwise", "reentrant")
+    __slots__ = ("at_once", "otherwise", "reentrant")
 
     def __init__(self, otherwise: Handler) -> None:
         super().__init__()
         self.otherwise = otherwise
         self.reentrant = False
         """Whether any of them is reentrant."""
+        self.at_once = False
+        """Whether their actor is up once it is made: without `starting` or a journal."""
 
     def __missing__(self, kind: type) -> Handler:
         """Find the handler of the nearest base and keep it."""

@@ -70,7 +70,7 @@ def make(cell: Cell) -> bool:
     except BaseException as error:
         _fall_back(cell, error)
         raise
-    if cell.journal is not None or not actor.starts_at_once:
+    if cell.journal is not None or not cell.handlers.at_once:
         return False
     _up(cell)
     return True

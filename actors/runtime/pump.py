@@ -8,7 +8,6 @@ while `inline` lasts: its mailbox is empty, so order is kept.
 
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
 from contextvars import copy_context
 from itertools import islice
 from operator import length_hint
@@ -66,7 +65,6 @@ class Pump:
         "lines",
         "loop",
         "now_s",
-        "on_failure",
         "origin",
         "overdue",
         "parked",
@@ -89,14 +87,12 @@ class Pump:
         loop: AbstractEventLoop,
         clock: "Clock",
         dead_messages: DeadMessages,
-        on_failure: Callable[["Cell", BaseException, object], None],
     ) -> None:
         self.system = system
         self.loop = loop
         self.clock = clock
         self.now_s = clock.now_s
         self.dead_messages = dead_messages
-        self.on_failure = on_failure
         self.base = copy_context()
         self.lines = Lines()
         self.ready: deque[Any] = deque()

@@ -2,17 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
-from logging import WARNING
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
 from . import ending, lifecycle, parting, watching
 from .actor import Actor
 from .asks import Asks
-from .cell import Cell
+from .cell import Cell, new_cell
 from .census import ActorInfo, describe
 from .children import Children
 from .clock import Clock, SystemClock
@@ -21,9 +20,7 @@ from .driven import DrivenLoop
 from .entities import Entities
 from .errors import KilledError, NoSuchActorError, SystemClosedError
 from .event_stream import EventStream
-from .faults import described
 from .messages import Message
-from .notices import ActorFailed
 from .post import Post
 from .pump import Pump
 from .refs import Ref
@@ -94,7 +91,7 @@ class ActorSystem:
             raise SystemClosedError(f"{self.name} was entered before: make another")
         loop = asyncio.get_running_loop()
         kind = self._driven_by(loop) if isinstance(loop, DrivenLoop) else Pump
-        pump = kind(self, loop, self.clock, self.dead_messages, self._on_failure)
+        pump = kind(self, loop, self.clock, self.dead_messages)
         pump.asks = Asks(pump, self.clock)
         pump.supervise_root = Root(self)
         self._post = Post(loop, pump.undeliverable)
@@ -103,7 +100,7 @@ class ActorSystem:
         self._body = anyio.CancelScope()
         self._body.__enter__()
         spec = ChildSpec(id=self.name, factory=Actor)
-        self._root = root = Cell(pump, spec, None)
+        self._root = root = new_cell(pump, spec, None)
         await lifecycle.start(root)
         root.children = Children(root)
         if self.log is not None:
@@ -215,12 +212,13 @@ class ActorSystem:
             raise SystemClosedError(f"{self.name} is not running: use async with")
         return self._root
 
-    def spawn(
-        self,
-        spec: AnySpec,
-        under: Ref | None = None,
-    ) -> Coroutine[Any, Any, Ref]:
-        """Start an actor under `under`, or the root, and return once it is up."""
+    async def spawn(self, spec: AnySpec, under: Ref | None = None) -> Ref:
+        """Start an actor under `under`, or the root, and return once it is up.
+
+        Raises what its start raised. What `lifecycle.make` does is written out for an
+        actor that is up at once: calls, and tests of what a new cell cannot have, would
+        be most of it.
+        """
         if type(under) is Cell:  # said first and without a call: it is the usual case
             parent = under
         else:
@@ -228,7 +226,27 @@ class ActorSystem:
         children = parent.children
         if children is None:
             children = parent.children = Children(parent)
-        return children.spawn(spec)
+        cell = children.add(spec)
+        try:
+            cell.actor = actor = spec.factory()
+            actor.runtime_cell = cell
+            cell.handlers = handlers = actor.handlers
+            if not handlers.at_once:
+                await lifecycle.start(cell, made=True)
+            else:
+                cell.state = "running"
+                cell.started_s = cell.pump.now_s()
+                if cell.box:  # its factory looked it up by its path
+                    cell.open()
+                else:
+                    cell.gate = 0
+                    cell.box = None
+        except BaseException as error:
+            if not cell.stopped:
+                children.remove(cell)
+                cell.bury(error)
+            raise
+        return cell
 
     def ref(self, path: str) -> Ref:
         """Return the actor at `path`. Raises `NoSuchActorError`."""
@@ -320,20 +338,6 @@ class ActorSystem:
             turns = pump.turns
             await asyncio.sleep(0)
             quiet = quiet + 1 if pump.parked and turns == pump.turns else 0
-
-    def _on_failure(self, cell: Cell, error: BaseException, message: object) -> None:
-        """Report an error that a supervisor will deal with."""
-        lines = cell.pump.lines
-        if lines.enabled(WARNING):
-            lines.warning(
-                "actor.failed",
-                actor=cell.path,
-                state=cell.state,
-                message=None if message is None else type(message).__name__,
-                **described(error),
-            )
-        if self.events.heard:
-            self.events.publish(ActorFailed(cell.path, error, message))
 
 
 def local(ref: Ref) -> Cell:
