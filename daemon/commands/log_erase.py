@@ -109,6 +109,11 @@ def _say(done: Erasure, output: Output, *, dry_run: bool) -> None:
         f"{done.readable} of {done.events} events in {done.streams} streams, and "
         f"{done.artifacts} artifacts, {verb} erased",
     )
+    if done.open:
+        output.line(
+            f"open streams: {done.open}; their work ends at the next start, and what it "
+            "did outside of the log stays",
+        )
     if done.artifacts_shared:
         output.line(f"{done.artifacts_shared} artifacts are others', too, and stay")
     if done.plain:

@@ -22,6 +22,7 @@ from .schema import format_of
 from .stored import LAST, StoredEvents
 from .wal import wal_damage
 
+OPEN = "SELECT stream FROM streams WHERE open"
 SNAPSHOTS = "SELECT stream, version, position, state FROM snapshots"
 STRUCTURES_MAX = 20
 """So many damages SQLite may name in its own structures."""
@@ -61,6 +62,10 @@ class FileStore(StoredEvents):
     def snapshots(self) -> list[KeptSnapshot]:
         """Return all snapshots."""
         return self.query(SNAPSHOTS)
+
+    def open_names(self) -> Iterator[str]:
+        """Return the names of all streams that are open."""
+        return (stream for (stream,) in self.query(OPEN))
 
     def totals(self) -> list[Any]:
         """Return how many events there are, and the end; see `Store`."""

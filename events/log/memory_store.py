@@ -190,6 +190,11 @@ class MemoryStore:
             for each in kept
         ]
 
+    def open_names(self) -> list[str]:
+        """Return the names of all streams that are open."""
+        heads = map(self.head, self.positions)
+        return [head.stream for head in heads if head is not None and head.open]
+
     def close(self) -> None:
         """Do nothing: it stays open."""
 

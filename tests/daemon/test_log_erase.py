@@ -56,7 +56,9 @@ def test_an_owner_is_erased_and_the_log_says_so(
 
     assert dramaturg(*words) == 0
 
-    assert "nothing readable is left" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "open streams: 1; their work ends" in said
+    assert "nothing readable is left" in said
     assert dramaturg("log", "verify", "--data", data) == 0
     capsys.readouterr()
     assert dramaturg("log", "tail", "--data", data, "--json") == 0

@@ -136,7 +136,7 @@ class EncryptionContract:
                 pass
 
         assert done.ok
-        assert (done.events, done.streams, done.readable) == (2, 1, 2)
+        assert (done.events, done.streams, done.readable, done.open) == (2, 1, 2, 1)
         assert (again.events, again.readable) == (2, 0)
         assert [type(event) for event in said] == [ErasureBegan, OwnerErased]
         assert [type(event) for event in hers] == [Erased, Erased]

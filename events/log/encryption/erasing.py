@@ -83,6 +83,8 @@ class Erasure(msgspec.Struct, frozen=True):
     """How many files of large values were deleted, or would be."""
     artifacts_shared: int
     """How many were kept, because others' events name them, too."""
+    open: int
+    """How many of the streams are open: their work ends at the next start."""
     plain: tuple[int, ...]
     """The positions of events that were written without encryption."""
     left: int = 0
@@ -169,6 +171,7 @@ def _erasure(owner: str, survey: Survey, artifacts: Path) -> Erasure:
         survey.readable,
         len(_files(artifacts, survey.artifacts())),
         len(_files(artifacts, survey.shared_artifacts())),
+        survey.open,
         tuple(survey.plain),
     )
 

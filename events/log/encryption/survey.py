@@ -1,7 +1,7 @@
 """What a log holds of one owner, and whether it can be read. Blocking."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any, Protocol, cast
 
@@ -44,6 +44,10 @@ class Surveyed(Protocol):
         """Return all snapshots."""
         ...
 
+    def open_names(self) -> Iterable[str]:
+        """Return the names of all streams that are open."""
+        ...
+
     def close(self) -> None:
         """Close it."""
         ...
@@ -64,6 +68,8 @@ class Survey:
         self.events = 0
         self.streams: dict[str, int] = {}
         """Where the owner has events, and the version of the first."""
+        self.open = 0
+        """How many of these streams are open: work that ends with its data."""
         self.readable = 0
         """Of how many events the key is still there."""
         self.plain: list[int] = []
@@ -81,6 +87,7 @@ class Survey:
             self.position = log.position
             for row in _rows(log, self.position):
                 self._take(row)
+            self.open = sum(stream in self.streams for stream in log.open_names())
             for stream, version, position, state in log.snapshots():
                 if self.streams.get(stream, LAST) <= version:
                     self._take_snapshot(position, ciphertext(state))

@@ -9,7 +9,7 @@ import psycopg
 from ..archive import Segment
 from ..encryption.survey import KeptSnapshot
 from ..errors import LogUnreadableError
-from ..file_store import SNAPSHOTS
+from ..file_store import OPEN, SNAPSHOTS
 from ..integrity import Damage
 from ..rows import Row
 from ..schema import FORMAT
@@ -116,6 +116,10 @@ class PostgresStore:
     def snapshots(self) -> list[KeptSnapshot]:
         """Return all snapshots."""
         return self.query(SNAPSHOTS)
+
+    def open_names(self) -> Iterator[str]:
+        """Return the names of all streams that are open."""
+        return (stream for (stream,) in self.query(OPEN))
 
     def segments(self) -> list[Segment]:
         """Return none: events are not archived here."""
