@@ -73,7 +73,7 @@ def succeeded(item: Item, outcome: StageSucceeded, moment: Moment) -> Events:
     if item.undoing:
         return rollback.undone(item, moment)
     plan, stage = moment.plan, item.stage
-    following = "" if item.back else plan.following(item.results, stage)
+    following = "" if item.back else plan.after(stage, item.results)
     goes_on = following and not item.paused and moment.room(following, stage)
     declared = plan.stages.get(stage)
     percent = item.percent

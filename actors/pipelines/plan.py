@@ -1,6 +1,7 @@
 """What a decision has to know of a pipeline: its stages, their limits, its end."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -38,6 +39,12 @@ class Plan:
         self.asks_for_room = asks_for_room
         """Whether the queue refuses when full, so that it must be asked beforehand."""
         self.put_offs_max = put_offs_max
+        names = list(self.stages)
+        self._after = {
+            name: (frozenset(names[:at]), following)
+            for at, (name, following) in enumerate(pairwise([*names, ""]))
+        }
+        """What is done before each stage if all went in order, and what follows it."""
 
     def following(self, done: Container[str], just: str = "") -> str:
         """Return the first stage not `done` (nor `just` done); empty: none is left."""
@@ -45,6 +52,13 @@ class Plan:
             if name not in done and name != just:
                 return name
         return ""
+
+    def after(self, just: str, done: Mapping[str, object]) -> str:
+        """Return what `following` does, for most items in one comparison."""
+        known = self._after.get(just)
+        if known is not None and done.keys() == known[0]:
+            return known[1]
+        return self.following(done, just)
 
     def undoes(self, begun: tuple[str, ...]) -> str:
         """Return the last stage begun that can be undone; empty: none is left."""

@@ -86,7 +86,7 @@ EventSourced.handlers = handlers_of(EventSourced, decide_command)
 class EventSourcedJournal(Journal, Generic[S]):
     """The journal of an actor with one stream."""
 
-    __slots__ = ("_actor", "_fold", "_stream", "state", "version")
+    __slots__ = ("_actor", "_evolve", "_fold", "_stream", "state", "version")
 
     _encode: ClassVar = msgspec.json.Encoder().encode
 
@@ -100,6 +100,7 @@ class EventSourcedJournal(Journal, Generic[S]):
         )
         self._actor = actor
         self._fold = actor.fold
+        self._evolve = actor.fold.evolve
         self._stream = actor.stream
         self.state = actor.fold.initial(actor.stream)
         self.version = 0
@@ -153,7 +154,7 @@ class EventSourcedJournal(Journal, Generic[S]):
 
     def _apply(self, append: StreamAppend) -> None:
         events, version = append.events, append.expected
-        self.state = evolved(self._fold, self._stream, self.state, events, version)
+        self.state = evolved(self._evolve, self._stream, self.state, events, version)
         self.version = version + len(events)
 
     def _react_to(self, stream: str, event: Event, context: "ActorContext") -> None:

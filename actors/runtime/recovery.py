@@ -86,30 +86,20 @@ def folded(
 
     Raises `EvolveError` naming the event.
     """
-    return _all(fold.step, stream, state, events, version)
+    return evolved(fold.step, stream, state, events, version)
 
 
 def evolved(
-    fold: Fold[S],
-    stream: str,
-    state: S,
-    events: Sequence[Event],
-    version: int,
-) -> S:
-    """Return the state after `events` that come after `version`; none was erased.
-
-    Raises `EvolveError` naming the event.
-    """
-    return _all(fold.evolve, stream, state, events, version)
-
-
-def _all(
     evolve: Callable[[S, Any], S],
     stream: str,
     state: S,
     events: Sequence[Event | Erased],
     version: int,
 ) -> S:
+    """Return the state after `events` that come after `version`, by `evolve`.
+
+    Raises `EvolveError` naming the event.
+    """
     at = version
     try:
         for event in events:

@@ -144,6 +144,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
     __slots__ = (
         "_actor",
         "_changed",
+        "_evolve",
         "_fold",
         "_owners",
         "_prefix",
@@ -162,6 +163,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
         self._actor = actor
         self._changed = actor.changed
         self._fold = actor.fold
+        self._evolve = actor.fold.evolve
         self._prefix = actor.prefix
         self.states: dict[str, S] = {}
         self.versions: dict[str, int] = {}
@@ -297,7 +299,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
                 return
             state = self._fold.initial(stream)
         self.states[stream] = state = evolved(
-            self._fold, stream, state, events, version
+            self._evolve, stream, state, events, version
         )
         self.versions[stream] = version + len(events)
         self._changed(stream, before, state)

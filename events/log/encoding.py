@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -118,20 +119,25 @@ def _encoder_of(cls: type[Event]) -> Encode:
     kinds = dict(_field_types(cls))
     integers = [n for n, kind in kinds.items() if isinstance(kind, inspect.IntType)]
     others = [
-        name
+        (name, _usual(cls, name))
         for name, kind in kinds.items()
         if name not in integers and not _is_plain(kind)
     ]
     if not integers and not others:
         return _encode
+    # One call fetches all integers. It gives a tuple for two names or more only, so
+    # that the first is named twice.
+    numbers = attrgetter(*integers, integers[0]) if integers else _no_numbers
 
     def encode(event: Event) -> bytes:
-        for name in integers:
-            value = getattr(event, name)
+        for value in numbers(event):
             if not _INT_MIN <= value < INT_LIMIT:
+                name = integers[numbers(event).index(value)]
                 raise ValueError(f"{name} is {value}, its size must be below 2**53")
-        for name in others:
+        for name, usual in others:
             value = getattr(event, name)
+            if value is usual:
+                continue
             if value.__class__ is msgspec.Raw:
                 _check_raw(value)
             else:
@@ -139,6 +145,20 @@ def _encoder_of(cls: type[Event]) -> Encode:
         return _encode(event)
 
     return encode
+
+
+def _usual(cls: type[Event], name: str) -> object:
+    """Return the JSON that a field holds by default; it is looked at here, once."""
+    fields = {field.name: field for field in msgspec.structs.fields(cls)}
+    usual = fields[name].default
+    if isinstance(usual, msgspec.Raw):
+        _check_raw(usual)
+        return usual
+    return msgspec.NODEFAULT  # no value is this
+
+
+def _no_numbers(_: Event) -> tuple[int, ...]:
+    return ()
 
 
 def _check_raw(value: msgspec.Raw) -> None:

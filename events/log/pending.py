@@ -17,14 +17,14 @@ SHARED_MAX: Final = 32
 class Backlog:
     """What a log has accepted and not written; calls `full` from so many events on."""
 
-    __slots__ = ("_events_max", "_full", "decisions", "encode", "events")
+    __slots__ = ("decisions", "encode", "events", "events_max", "full")
 
     def __init__(
         self, encoder: EventEncoder, events_max: int, full: Callable[[], None]
     ) -> None:
         self.encode = encoder.encode
-        self._events_max = events_max
-        self._full = full
+        self.events_max = events_max
+        self.full = full
         self.events = 0
         self.decisions = 0
         """Those that were not handed over yet."""
@@ -33,8 +33,8 @@ class Backlog:
         """Count a decision in."""
         self.decisions += 1
         self.events += events
-        if self.events >= self._events_max:
-            self._full()
+        if self.events >= self.events_max:
+            self.full()
 
 
 class Pending(msgspec.Struct):
@@ -82,7 +82,10 @@ class Pending(msgspec.Struct):
         self.streams = [*self.streams, *streams]
         self.datas = [*self.datas, *datas]
         self.decisions += 1
-        backlog.add(len(datas))
+        backlog.decisions += 1
+        backlog.events = events = backlog.events + len(datas)
+        if events >= backlog.events_max:
+            backlog.full()
         return True
 
     def revoke_after(self, error: LogError) -> None:

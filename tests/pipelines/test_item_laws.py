@@ -331,3 +331,16 @@ def test_a_question_is_owed_only_once_all_is_undone() -> None:
 
     assert not rollback.owes_question(item, moment)
     assert rollback.owes_question(Item(STREAM, back="failed"), moment)
+
+
+@given(
+    st.lists(st.sampled_from("abcdx"), unique=True),
+    st.sampled_from("abcdx"),
+)
+def test_what_follows_a_stage_is_the_first_that_is_not_done(
+    done: list[str], just: str
+) -> None:
+    plan = Plan("letters", tuple(map(StagePlan, "abcd")))
+
+    expected = next((s for s in "abcd" if s not in done and s != just), "")
+    assert plan.after(just, dict.fromkeys(done)) == expected
