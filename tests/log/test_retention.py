@@ -136,8 +136,7 @@ async def test_appends_get_their_turn_while_much_is_archived(tmp_path: Path) -> 
     policy = RetentionPolicy(older_than_s=0, events_max=20)
     many: tuple[Event, ...] = (Started("x"), Counted(), Counted(), Ended())
     async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
-        for number in range(100):
-            await log.append([StreamAppend(f"a/{number}", 0, many)])
+        await log.append([StreamAppend(f"a/{n}", 0, many) for n in range(100)])
     async with SqliteLog(
         tmp_path / "log.db", REGISTRY, retention=policy, seals=None
     ) as log:
@@ -162,8 +161,8 @@ async def test_a_log_that_is_closed_stops_between_two_portions(tmp_path: Path) -
     policy = RetentionPolicy(older_than_s=0, events_max=1)
     path = tmp_path / "log.db"
     async with SqliteLog(path, REGISTRY, seals=None) as log:
-        for number in range(50):
-            await log.append([StreamAppend(f"a/{number}", 0, (Started("x"), Ended()))])
+        ended = (Started("x"), Ended())
+        await log.append([StreamAppend(f"a/{n}", 0, ended) for n in range(50)])
     moved = asyncio.Event()
     async with SqliteLog(path, REGISTRY, retention=policy, seals=None) as log:
         log.on_commit(lambda _: moved.set())
