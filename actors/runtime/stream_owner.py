@@ -223,14 +223,23 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if not events:
             self.answer(message, decision.reply)
             return
-        stamp = self._stamp((stream,), decision)[0]
+        stamp = self.stamp()
+        if self._owners or stamp.owner:
+            stamp = self._named(stamp, (stream,), decision)[0]
         before, version = self.states.get(stream), self.versions.get(stream, 0)
         if expected is None:
             expected = version
-        self._go_on(stream, before, expected, events)
+        count = len(events)
+        if before is None:
+            self._go_on(stream, before, expected, events)
+        else:  # what `_go_on` does, for nearly every decision ends here
+            state = evolved(self._evolve, stream, before, events, expected)
+            self.states[stream] = state
+            self.versions[stream] = expected + count
+            self._changed(stream, before, state)
         append = StreamAppend(stream, expected, events, stamp)
         known = (stream, before, version)
-        entry = self.submit(message, decision, (append,), (known,), len(events))
+        entry = self.submit(message, decision, (append,), (known,), count)
         if events[-1].closes:
             entry.closes = True
 
@@ -240,7 +249,8 @@ class StreamOwnerJournal(Journal, Generic[S]):
         if not writes:
             self.answer(message, decision.reply)
             return
-        contexts = self._stamp([write.stream for write in writes], decision)
+        streams = [write.stream for write in writes]
+        contexts = self._named(self.stamp(), streams, decision)
         appends = tuple(map(self._append, writes, contexts))
         before = [self._known(append.stream) for append in appends]
         assert len({known[0] for known in before}) == len(before), "a Write per stream"
@@ -251,11 +261,11 @@ class StreamOwnerJournal(Journal, Generic[S]):
         entry = self.submit(message, decision, appends, before, count)
         entry.closes = True  # some may; it is looked at once they are durable
 
-    def _stamp(
-        self, streams: Sequence[str], decision: OwnerDecision
+    def _named(
+        self, context: Context, streams: Sequence[str], decision: OwnerDecision
     ) -> Sequence[Context]:
-        """Return who decides about each stream: in its owner's name, whoever asked."""
-        context, owners = self.stamp(), self._owners
+        """Return the context for each stream: in its owner's name, whoever asked."""
+        owners = self._owners
         if not owners and not context.owner:
             return (context,) * len(streams)
         owner = decision.owner

@@ -122,12 +122,13 @@ class Group:
         incarnation = pending.incarnation
         if incarnation is not None and incarnation.revoked:
             raise StaleWriterError
-        versions: dict[str, int] = {}
+        heads, versions = self._heads, dict[str, int]()
         for append in pending.streams:
             name = append.stream
-            version = versions.get(name, -1)
-            if version < 0:
-                version = self._version(name, appends)
+            version = versions.get(name)
+            if version is None:
+                head = heads.get(name)
+                version = self._version(name, appends) if head is None else head[2]
             if version != append.expected:
                 raise VersionConflictError(name, append.expected, version)
             versions[name] = version + len(append.events)
