@@ -68,12 +68,9 @@ class Cell(Inbox):
         "actor",
         "asking",
         "change",
-        "children",
-        "error",
         "handled",
         "handlers",
         "job",
-        "journal",
         "message",
         "origin",
         "parent",
@@ -86,11 +83,7 @@ class Cell(Inbox):
     parent: "Cell | None"
     handlers: Handlers
     actor: "Actor | None"
-    journal: "Journal | None"
-    children: "Children | None"
     state: State
-    error: BaseException | None
-    """What it last failed of."""
     handled: int
     started_s: float
     job: "Worker | None"
@@ -186,9 +179,28 @@ class Cell(Inbox):
     def path(self) -> str:
         """Where it stands in the tree; put together for those who ask."""
         parent = self.parent
-        if parent is None or parent.children is None:
-            return "/"
-        return parent.children.prefix + self.spec.id
+        family = None if parent is None else parent.extras.children
+        return "/" if family is None else family.prefix + self.spec.id
+
+    @property
+    def children(self) -> "Children | None":
+        """The cells below it, once there was one."""
+        return self.extras.children
+
+    @property
+    def journal(self) -> "Journal | None":
+        """What keeps the events of its present or last instance, if anything does."""
+        return self.extras.journal
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it last failed of."""
+        return self.extras.error
+
+    @error.setter
+    def error(self, error: BaseException | None) -> None:
+        if error is not self.extras.error:
+            self.own_extras().error = error
 
     @property
     def dropped(self) -> int:
@@ -317,7 +329,6 @@ def new_cell(pump: "Pump", spec: "AnySpec", parent: "Cell | None") -> Cell:
     cell.handled = 0
     cell.started_s = 0.0
     cell.batch = cell.signals = cell.waiting = None
-    cell.actor = cell.journal = cell.children = cell.change = None
-    cell.error = cell.refusal = cell.job = cell.message = None
+    cell.actor = cell.change = cell.refusal = cell.job = cell.message = None
     cell.reply = cell.origin = cell.asking = None
     return cell

@@ -33,14 +33,14 @@ class Children:
         name = spec.id
         parent = self.parent
         cells = self.cells
-        if parent.state not in _TAKES_CHILDREN:
+        if parent.state != "running" and parent.state not in _TAKES_CHILDREN:
             path = self.prefix + name
             raise SystemClosedError(f"{parent.path} is {parent.state}: no {path} now")
         if name in cells and not cells[name].stopped:
             raise ChildExistsError(self.prefix + name)
         cell = cells[name] = new_cell(parent.pump, spec, parent)
         if type(spec) is SupervisorSpec:
-            cell.children = Children(cell)
+            cell.own_extras().children = Children(cell)
         return cell
 
     def renew(self, cell: Cell) -> Cell:

@@ -1,4 +1,4 @@
-"""What most actors never have: timers, a stash, watchers, a history of failures.
+"""What most actors never have: children, a journal, timers, watchers, failures.
 
 A cell has one member for all of it. Beginning, keeping and collecting a member of its
 own for each would be a third of what it costs to spawn an actor.
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .cell import Cell
+    from .children import Children
     from .context import ActorContext
+    from .journal import Journal
     from .mailbox import Item
     from .timers import Timers
     from .work import Running
@@ -22,9 +24,12 @@ class Extras:
     """Made when the first of it is needed: `Cell.own_extras`."""
 
     __slots__ = (
+        "children",
         "context",
         "crash",
         "dropped",
+        "error",
+        "journal",
         "restarts",
         "stash",
         "timers",
@@ -36,6 +41,10 @@ class Extras:
     def __init__(self) -> None:
         self.context: ActorContext | None = None
         """What the actor sees of the runtime."""
+        self.children: Children | None = None
+        self.journal: Journal | None = None
+        self.error: BaseException | None = None
+        """What it last failed of."""
         self.timers: Timers | None = None
         self.works: dict[Running, None] | None = None
         """What it does beside its mailbox."""

@@ -34,10 +34,11 @@ def concerns_supervisor(cell: "Cell", error: BaseException, message: object) -> 
     if cell.state != "running":
         return False
     cell.state = "failed"
-    cell.error = error
+    extras = cell.own_extras()
+    extras.error = error
     cell.hold()
-    if cell.journal is not None:
-        cell.journal.revoke(error)
+    if extras.journal is not None:
+        extras.journal.revoke(error)
     if isinstance(message, Message) and not isinstance(message, (Tick, Finished)):
         _lay_aside(cell, message)
     return True

@@ -88,8 +88,9 @@ async def _come_up(cell: Cell, change: Change) -> None:
     actor = cell.actor
     assert actor is not None
     try:
-        before, cell.journal = cell.journal, actor.open_journal()
-        journal = cell.journal
+        before, journal = cell.journal, actor.open_journal()
+        if journal is not before:
+            cell.own_extras().journal = journal
         if journal is not None:
             await change.carry(_recover(journal, before))
         if "starting" in actor.hooks:

@@ -126,9 +126,8 @@ class Pump:
     def supervision_of(self, cell: "Cell") -> "Supervision | Root":
         """Return who decides about failures of `cell`."""
         parent = cell.parent
-        if parent is None or parent.children is None:
-            return self.supervise_root
-        return parent.children.supervision
+        family = None if parent is None else parent.extras.children
+        return self.supervise_root if family is None else family.supervision
 
     def dead(self, target: Ref, message: object, reason: Reason) -> None:
         """Count a message that reached nobody."""

@@ -3,7 +3,6 @@
 from . import lifecycle
 from .cell import Cell
 from .errand import go
-from .extras import NO_EXTRAS
 from .inbox import BUSY
 
 
@@ -14,21 +13,20 @@ def replaced(cell: Cell) -> bool:
     and its coroutines would be most of what their restart costs. `cell` is held.
     Returns false, and nothing is done, for all others.
     """
-    actor = cell.actor
+    actor, extras = cell.actor, cell.own_extras()
     if (
         actor is None
         or cell.change is not None
-        or cell.journal is not None
-        or cell.children is not None
+        or extras.journal is not None
+        or extras.children is not None
         or cell.gate & BUSY
         or "restarting" in actor.hooks
     ):
         return False
-    if cell.extras is not NO_EXTRAS:
-        lifecycle.clear_extras(cell, for_good=False)
+    lifecycle.clear_extras(cell, for_good=False)
     cell.actor = None
     cell.state = "down"
-    cell.own_extras().restarts += 1
+    extras.restarts += 1
     try:
         up = lifecycle.make(cell)
     except Exception as failure:  # noqa: BLE001 - the supervisor's business

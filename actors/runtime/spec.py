@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,6 +13,10 @@ from .supervisor import Supervisor
 
 if TYPE_CHECKING:
     from .actor import Actor
+
+
+NO_DIRECTIVES: Final[Directives] = MappingProxyType({})
+"""Shared by all specs that have none; of a dictionary each would get a copy."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +39,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     mailbox: Mailbox = Mailbox()
     backoff: Backoff | None = None
     """How long it stays down after a failure; None: restarted at once."""
-    directives: Directives = {}
+    directives: Directives = NO_DIRECTIVES
     """What to do instead of a restart, by class of exception."""
     crashes_max: int = 1
     """How often a told message may crash the actor before it becomes a dead message;

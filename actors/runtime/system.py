@@ -102,7 +102,7 @@ class ActorSystem:
         spec = ChildSpec(id=self.name, factory=Actor)
         self._root = root = new_cell(pump, spec, None)
         await lifecycle.start(root)
-        root.children = Children(root)
+        root.own_extras().children = Children(root)
         if self.log is not None:
             self._off.append(self.log.on_availability(self._on_availability))
             self._off.append(self.log.on_congestion(self._on_congestion))
@@ -223,9 +223,9 @@ class ActorSystem:
             parent = under
         else:
             parent = self.root if under is None else local(under)
-        children = parent.children
+        children = parent.extras.children
         if children is None:
-            children = parent.children = Children(parent)
+            children = parent.own_extras().children = Children(parent)
         cell = children.add(spec)
         try:
             cell.actor = actor = spec.factory()
