@@ -3,12 +3,15 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from dramaturg.daemon.output import Output
+from dramaturg.events import vocabulary
+from dramaturg.events.log.reader import LogReader
 
 from .conftest import Run
 
@@ -112,27 +115,28 @@ def test_a_process_without_standard_streams_does_its_work(
     assert lines[-1]["end"]["events"] == 38
 
 
-def test_json_is_utf_8_and_a_table_has_numbers_for_what_the_screen_cannot_show(
+def test_json_is_utf_8_and_a_line_has_numbers_for_what_the_screen_cannot_show(
     data: Path,
 ) -> None:
-    (data.parent / "docs").mkdir()
-    (data.parent / "docs" / "Zoë\x1b[1m\n.txt").write_text("")
+    data.rename(data.with_name("Zoë"))
     plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    words = (*COMMAND, "ingest", "docs", "--data", "new")
-    ran = subprocess.run(words, env=plain, capture_output=True, check=False)
-
-    (line,) = ran.stderr.decode("ascii").splitlines()
-    assert r"Zo\xeb\x1b[1m\n.txt: is empty" in line
-    again = subprocess.run(
-        (*words, "--json"), env=plain, capture_output=True, check=False
+    words = (*COMMAND, "log", "verify", "--data", "Zoë")
+    said = subprocess.run(words, env=plain, capture_output=True, check=True)
+    assert said.stdout.startswith(rb"Zo\xeb/events.db: 38 events")
+    told = subprocess.run(
+        (*words, "--json"), env=plain, capture_output=True, check=True
     )
-    assert "Zoë\x1b[1m\n.txt" in json.loads(again.stdout)["failed"][0]["message"]
+    assert json.loads(told.stdout)["path"] == "Zoë/events.db"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_polite_end_is_one_line_and_a_seal(data: Path, number: int) -> None:
+def test_a_name_neither_moves_the_cursor_nor_breaks_the_line(capsys: Captured) -> None:
+    Output(as_json=False).error("\x1b[1mZoë\n\udcff.txt")
+    assert capsys.readouterr().err == "dramaturg: \\x1b[1mZoë\\n\\udcff.txt\n"
+
+
+def test_a_polite_end_is_one_line_and_a_seal(data: Path) -> None:
     (data.parent / "docs").mkdir()
-    for each in range(200):
+    for each in range(100):
         (data.parent / "docs" / f"{each}.txt").write_text(f"document {each}")
     words = (*COMMAND, "ingest", "docs", "--data", "new", "--json")
     with subprocess.Popen(
@@ -141,14 +145,10 @@ def test_a_polite_end_is_one_line_and_a_seal(data: Path, number: int) -> None:
         assert running.stdout is not None
         assert running.stderr is not None
         assert b"item.done" in running.stdout.readline()
-        running.send_signal(number)
+        running.terminate()
         running.stdout.read()
         said = running.stderr.read()
     assert running.returncode == 1
     assert said == b"dramaturg: interrupted; run the same command again to go on\n"
-    last = subprocess.run(
-        [*COMMAND, "log", "tail", "-n", "1", "--data", "new", "--json"],
-        capture_output=True,
-        check=True,
-    )
-    assert json.loads(last.stdout)["event"] == "log.sealed"
+    with LogReader(data.with_name("new") / "events.db", vocabulary()) as reader:
+        assert reader.read(reader.position - 1)[0].stream == "log/seals"
