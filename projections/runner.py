@@ -9,6 +9,7 @@ import anyio.to_thread
 import msgspec
 
 from ..events.log import EventLog, Reader, Recorded, subscribe_pages
+from ..events.log.errors import MALFORMED
 from .checkpoints import Checkpoint, Checkpoints
 from .paging import pages
 from .projection import Projection
@@ -143,7 +144,7 @@ class Runner(Generic[S]):
     def _resume(self, checkpoint: Checkpoint) -> None:
         try:
             state = msgspec.json.decode(checkpoint.state, type=self.projection.state)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             self.rebuilding = f"the checkpoint does not fit the state: {error}"
             return
         self.state = state

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from ...events import Erased, Event, Fold, UnknownEvent
+from ...events.log.errors import MALFORMED
 from .errors import EvolveError, StreamGapError, UnknownTagError
 
 if TYPE_CHECKING:
@@ -123,6 +124,6 @@ async def _from_snapshot(
         return state, 0
     try:
         return msgspec.json.decode(snapshot.state, type=fold.state), snapshot.version
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         _log.warning("snapshot.unreadable", stream=stream, error=str(error))
         return state, 0

@@ -12,6 +12,7 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from ...actors.retries import TransientError
+from ...events.log.errors import MALFORMED
 from .errors import DocumentError
 from .kinds import Kind
 
@@ -84,7 +85,7 @@ class Manifests:
             return None
         try:
             return msgspec.json.decode(data, type=Manifest)
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise ManifestError(
                 f"{path} is no manifest ({error}): remove it and ingest again"
             ) from error

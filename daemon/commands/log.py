@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from ...events import UnknownEvent, vocabulary
 from ...events.log import Recorded
+from ...events.log.errors import MALFORMED
 from ...events.log.seal import STREAM, Sealed
 from ...events.log.verify import verify as verify_log
 from ...projections import UnknownStreamError, standard_folds
@@ -168,7 +169,7 @@ def _anchors(text: str) -> list[Sealed | str]:
         found = [msgspec.json.decode(line, type=Sealed) for line in lines if line]
         if not found:
             raise UsageError(f"--anchor {text!r} holds no seal, so it shows nothing")
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *MALFORMED) as error:
         raise UsageError(
             f"--anchor {text!r} is neither a root of 64 hexadecimal digits nor a file "
             f"with seals ({error}): give what `dramaturg log seal` printed",

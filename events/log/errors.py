@@ -1,6 +1,11 @@
 """What can go wrong with a log, a class per situation."""
 
+import msgspec
+
 from ..errors import DramaturgError
+
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What reading JSON raises for bytes of another shape: text is decoded as it is met."""
 
 
 class LogError(DramaturgError):

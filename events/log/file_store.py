@@ -9,17 +9,17 @@ from typing import Any
 
 import msgspec
 
-from .archive import folder_of
+from .archive import Segment, folder_of
 from .archive.event import STREAM, Archived
 from .archive.segment import file_digest
 from .document import split
 from .encryption.survey import KeptSnapshot
-from .errors import LogDamagedError
+from .errors import MALFORMED, LogDamagedError
 from .integrity import Damage
-from .reading import open_file
+from .reading import open_file, translated
 from .rows import Row
 from .schema import format_of
-from .stored import LAST, StoredEvents
+from .stored import LAST, StoredEvents, is_segment
 from .wal import wal_damage
 
 OPEN = "SELECT stream FROM streams WHERE open"
@@ -74,11 +74,14 @@ class FileStore(StoredEvents):
 
     def ends(self) -> "tuple[int, array[int]]":
         """Return the last position and where streams were closed; see `Store`."""
-        query = "SELECT position FROM streams WHERE NOT open ORDER BY position"
+        query = (
+            "SELECT position FROM streams WHERE NOT open "
+            "AND typeof(position) = 'integer' ORDER BY position"
+        )
         self._db.execute("BEGIN")
         try:
             ((end,),) = self.query("SELECT max(position) FROM events")
-            with closing(self._db.execute(query)) as rows:
+            with translated(self._path), closing(self._db.execute(query)) as rows:
                 closed = array("q", (position for (position,) in rows))
         finally:
             self._db.execute("ROLLBACK")
@@ -97,6 +100,10 @@ class FileStore(StoredEvents):
             if message != "ok":
                 yield Damage("file", 0, "", message)
 
+    def segments(self) -> list[Segment]:
+        """Return the segments whose rows can be read, by their first positions."""
+        return [Segment(*row) for row in self._segment_rows() if is_segment(*row)]
+
     def segment_damages(self) -> Iterator[Damage]:
         """Yield the files of archived events that are not as they were written."""
         named = {
@@ -104,7 +111,11 @@ class FileStore(StoredEvents):
             for row in self.stream(STREAM, 0, LAST, LAST)
             if (event := _archived(row)) is not None
         }
-        for segment in self.segments():
+        known = self.segments()
+        if broken := len(self._segment_rows()) - len(known):
+            message = f"{broken} rows of the table of segments are not as written"
+            yield Damage("segment", 0, "", message)
+        for segment in known:
             file = folder_of(self._path) / segment.segment
             digest = segment.digest
             try:
@@ -121,6 +132,6 @@ class FileStore(StoredEvents):
 
 
 def _archived(row: Row) -> Archived | None:
-    with suppress(LogDamagedError, msgspec.MsgspecError):
+    with suppress(LogDamagedError, *MALFORMED):
         return msgspec.json.decode(split(row.document)[1], type=Archived)
     return None

@@ -8,7 +8,7 @@ import msgspec
 from .api import Header
 from .digest import FIRST, chained
 from .document import split
-from .errors import LogDamagedError
+from .errors import MALFORMED, LogDamagedError
 
 Kind = Literal[
     "file",
@@ -121,7 +121,7 @@ class EventCheck:
             if not row.opaque:
                 header, data = split(row.document)
                 committed = _header(header).committed
-        except (LogDamagedError, msgspec.MsgspecError) as error:
+        except (LogDamagedError, *MALFORMED) as error:
             yield self._damage("document", row, str(error))
             return
         before = FIRST if row.prev is None else row.before_digest

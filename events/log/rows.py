@@ -19,7 +19,7 @@ from .encryption.ciphertext import (
     place_of_event,
     place_of_snapshot,
 )
-from .errors import LogDamagedError
+from .errors import MALFORMED, LogDamagedError
 
 COLUMNS = "position, stream, version, tag, CAST(state AS BLOB)"
 """What a row of an event is read as; as a blob, the document is not copied into text."""
@@ -109,7 +109,7 @@ class RowDecoder:
                     found.append(self(row))
                     continue
                 event = decoders[tag, known.v](data[:-1])
-            except (KeyError, msgspec.MsgspecError):
+            except (KeyError, *MALFORMED):
                 found.append(self(row))
                 continue
             if data[-1] == _BRACE:
@@ -130,7 +130,7 @@ class RowDecoder:
             raise KeyMissingError(f"at position {position}: {error}") from error
         except DataError as error:
             raise DataError(f"at position {position}: {error}") from error
-        except (LogDamagedError, msgspec.MsgspecError) as error:
+        except (LogDamagedError, *MALFORMED) as error:
             raise LogDamagedError(
                 f"the event at position {position} of stream {stream!r} cannot be "
                 f"read: {error}; verify the log and restore it from a backup",

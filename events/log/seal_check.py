@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from .document import split
-from .errors import LogDamagedError
+from .errors import MALFORMED, LogDamagedError
 from .integrity import ChainedRow, Damage
 from .seal import MerkleTree, Sealed
 from .store import Store
@@ -29,7 +29,7 @@ class SealCheck:
         self.seals += 1
         try:
             seal = msgspec.json.decode(split(row.document)[1], type=Sealed)
-        except (LogDamagedError, msgspec.MsgspecError) as error:
+        except (LogDamagedError, *MALFORMED) as error:
             yield Damage("seal", row.position, row.stream, f"no seal: {error}")
             return
         if (

@@ -13,7 +13,7 @@ from ..registry import Registry
 from .api import Snapshot
 from .digest import key_digest, snapshot_digest
 from .encryption import Keyring
-from .errors import LogDamagedError
+from .errors import MALFORMED, LogDamagedError
 from .integrity import Damage
 from .rows import RowDecoder
 from .store import Store
@@ -81,9 +81,10 @@ class SideTables:
             self.streams += len(page)
             after = page[-1][0]
 
-    def _places(self, positions: list[int]) -> dict[int, Any]:
+    def _places(self, positions: list[Any]) -> dict[int, Any]:
         """Return what stands there; of a segment that is gone, told elsewhere, nothing."""
         found: dict[int, Any] = {}
+        positions = [each for each in positions if isinstance(each, int)]
         try:
             return dict(self._stored.places(positions)) if positions else found
         except LogDamagedError:
@@ -94,14 +95,19 @@ class SideTables:
 
     def _head(self, head: Any, place: Any, tag: str | None) -> Iterator[Damage]:
         stream, kind, version, position, digest, is_open = head
+        position = position if isinstance(position, int) else 0
         if place is None or (stream, version, digest) != tuple(place):
             message = f"version {version} of the stream should stand here, and does not"
             yield Damage("head", position, stream, message)
         if kind != str(stream).partition("/")[0]:
             yield Damage("head", position, stream, f"its kind is said to be {kind!r}")
         cls = self._registry.classes.get(tag or "") if self._registry else None
+        archived = place is not None and tag is None  # as only ended streams are
         if is_open not in {0, 1} or (cls is not None and is_open == cls.closes):
             message = f"open is {is_open} after an event {tag!r}"
+            yield Damage("open", position, stream, message)
+        elif archived and is_open:
+            message = "it is said to be open, but its last event is archived"
             yield Damage("open", position, stream, message)
 
     def snapshots(self, damaged: Collection[str]) -> Iterator[Damage]:
@@ -153,7 +159,7 @@ class SideTables:
         events, versions, last, following, committed = totals[0]
         last = last or 0
         if following != last + 1:
-            first = last + 1 if not isinstance(following, int) else following
+            first = following if isinstance(following, int) else last + 1
             message = f"the last event stands at {last}, the next is due at {following}"
             yield Damage("end", min(last + 1, first), "", message)
         if not isinstance(committed, int) or committed < committed_us:
@@ -198,7 +204,7 @@ class _Refold:
                 return False  # its key is not there
             try:
                 found: object = msgspec.json.decode(snapshot.state, type=fold.state)
-            except msgspec.MsgspecError:
+            except MALFORMED:
                 return True
             return msgspec.json.encode(found) != msgspec.json.encode(folded)
         return False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .archive import Archive, Segment
+from .errors import LogDamagedError
 from .reading import translated
 from .rows import COLUMNS, ROW, EventRow, Row
 from .store import Place
@@ -132,6 +133,11 @@ class StoredEvents:
             for row in self._walk(link, after)
             if after <= row.version <= until and row.position <= at
         ]
+        if not (rows or archived) and self.row(bounds["start"]) is None:
+            raise LogDamagedError(
+                f"no event stands at position {bounds['start']}, where stream "
+                f"{stream!r} should be: verify the log and restore it from a backup",
+            )
         return [*reversed(archived), *rows]
 
     def unarchived(self, position: int) -> list[Row]:
@@ -141,15 +147,22 @@ class StoredEvents:
 
     def segments(self) -> list[Segment]:
         """Return the segments of the log, by their first positions."""
+        rows = self._segment_rows()
+        for row in rows:
+            if not is_segment(*row):
+                raise LogDamagedError(
+                    f"the table of archived segments has a row {row[0]!r} that is not "
+                    "as it was written: verify the log and restore it from a backup",
+                )
+        return [Segment(*row) for row in rows]
+
+    def _segment_rows(self) -> list[Any]:
         if not self.query("SELECT 1 FROM sqlite_master WHERE name = 'segments'"):
             return []  # format 1
-        return [
-            Segment(*row)
-            for row in self.query(
-                "SELECT segment, first, last, events, size_bytes, index_at, digest "
-                "FROM segments ORDER BY first, last",
-            )
-        ]
+        return self.query(
+            "SELECT segment, first, last, events, size_bytes, index_at, digest "
+            "FROM segments ORDER BY first, last",
+        )
 
     def _archived(
         self, rows: list[Any], after: int, until: int, limit: int
@@ -191,3 +204,13 @@ def _merged(rows: list[Any], archived: Any, limit: int) -> list[Any]:
     found = {row[0]: row for row in archived}
     found.update((row[0], row) for row in rows)
     return [found[position] for position in sorted(found)][:limit]
+
+
+def is_segment(name: object, *rest: object) -> bool:
+    """Tell whether a row of the table is of a segment: anything stands there else."""
+    *numbers, digest = rest
+    return (
+        isinstance(name, str)
+        and isinstance(digest, bytes)
+        and all(isinstance(number, int) for number in numbers)
+    )

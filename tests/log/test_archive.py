@@ -312,6 +312,29 @@ def test_damage_to_a_segment_is_named_and_costs_no_other_event(
                 reader.read()
 
 
+def test_a_stream_that_is_said_to_be_open_though_it_is_archived_is_named(
+    kept: Path,
+) -> None:
+    anyio.run(archive, kept)
+    tamper(kept, "UPDATE streams SET open = 1 WHERE stream LIKE 'item/%'")
+
+    report = verify(kept, vocabulary())
+
+    assert {damage.kind for damage in report.damages} == {"open"}
+
+
+def test_a_stream_whose_segment_nobody_knows_is_not_taken_for_a_new_one(
+    kept: Path,
+) -> None:
+    anyio.run(archive, kept)
+    tamper(kept, "DELETE FROM segments")
+
+    with LogReader(kept, vocabulary()) as reader:
+        (ended, *_) = [head for head in reader.streams("item/") if not head.open]
+        with pytest.raises(LogDamagedError, match=f"where stream '{ended.stream}'"):
+            reader.read_stream(ended.stream)
+
+
 @pytest.mark.asyncio
 async def test_a_log_works_without_its_segments(
     kept: Path, capsys: pytest.CaptureFixture[str]

@@ -308,6 +308,28 @@ async def test_of_a_damaged_log_all_that_is_left_is_exported_and_the_rest_named(
         await imported(tmp_path / "twin.db", await exported(path))
 
 
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE keys SET stream = 'item/documents/other'", "key"),
+        ("DROP TABLE keys", "key"),
+        ("UPDATE streams SET version = 9 WHERE stream LIKE 'item/%'", "head"),
+        ("UPDATE streams SET position = 'x' WHERE stream LIKE 'item/%'", "head"),
+        ("DROP TABLE streams", "head"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_what_an_import_would_take_over_unseen_is_named(
+    kept: Path, statement: str, kind: str
+) -> None:
+    await run_sync(tamper, kept, statement)
+
+    lines = [json.loads(line) for line in (await exported(kept)).splitlines()]
+
+    assert sum("position" in line for line in lines) == 38
+    assert {line["damage"]["kind"] for line in lines if "damage" in line} == {kind}
+
+
 # A copy
 
 

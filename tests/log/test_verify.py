@@ -66,6 +66,8 @@ def test_a_missing_log_is_an_error(tmp_path: Path) -> None:
         verify(tmp_path / "nowhere")
 
 
+NO_UTF_8 = """UPDATE events SET state = CAST(CAST('{"by":"' AS BLOB) || x'ff'
+    || CAST('",' AS BLOB) || substr(CAST(state AS BLOB), 2) AS TEXT) WHERE position = 4"""
 REMOVED_TAIL = (
     "DELETE FROM events WHERE position = 6",
     """UPDATE streams SET version = 1, position = 2, open = 1,
@@ -82,6 +84,8 @@ REMOVED_TAIL = (
         (["UPDATE events SET state = '{}' WHERE position = 4"], "document", 4),
         (["UPDATE events SET state = '[]' WHERE position = 4"], "document", 4),
         (["UPDATE events SET tag = 'test.noted' WHERE position = 3"], "digest", 3),
+        ([NO_UTF_8], "document", 4),
+        (["INSERT INTO segments VALUES ('s', 'x', 1, 1, 1, 1, x'')"], "segment", 0),
         (["UPDATE events SET digest = zeroblob(32) WHERE position = 4"], "digest", 4),
         (["UPDATE events SET digest = 'x' WHERE position = 4"], "row", 4),
         (["UPDATE events SET state = x'ff' WHERE position = 4"], "digest", 4),
@@ -106,6 +110,7 @@ REMOVED_TAIL = (
         ),
         (["UPDATE streams SET version = 9 WHERE stream = 'part/1'"], "head", 5),
         (["UPDATE streams SET position = 3 WHERE stream = 'part/1'"], "head", 3),
+        (["UPDATE streams SET position = x'00' WHERE stream = 'part/1'"], "head", 0),
         (["UPDATE streams SET kind = 'x' WHERE stream = 'part/1'"], "head", 5),
         (["UPDATE streams SET open = 1 WHERE stream = 'part/2'"], "open", 6),
         (["UPDATE streams SET open = 0 WHERE stream = 'part/1'"], "open", 5),

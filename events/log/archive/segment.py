@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ..errors import LogDamagedError
+from ..errors import MALFORMED, LogDamagedError
 from ..lines import decode_line, encode_line
 from ..rows import Row
 
@@ -168,7 +168,7 @@ class SegmentFile:
         index = self._member(*self._ends)
         try:
             self.blocks = _decode_index(index).blocks
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise self._damaged(error) from error
 
     def text(self, block: int) -> "BlockText":

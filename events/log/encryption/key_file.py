@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from ..errors import LogDamagedError
+from ..errors import MALFORMED, LogDamagedError
 from .ciphertext import PREFIX
 
 _STATUS_AT = len('{"status":"')
@@ -137,7 +137,7 @@ def _lines(path: Path, contents: bytes) -> Generator[tuple[int, KeyLine], None, 
         if text.endswith(b"\n"):
             try:
                 yield start, _decode(text)
-            except msgspec.MsgspecError as error:
+            except MALFORMED as error:
                 raise LogDamagedError(
                     f"{path} is no key file, or damaged at byte {start} ({error}): "
                     "restore it from a copy",

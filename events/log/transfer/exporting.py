@@ -1,5 +1,6 @@
 """Writes a log, or a part of it, as lines of JSON."""
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,11 +12,14 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from ..api import IdempotencyKey
+from ..digest import key_digest
+from ..errors import LogDamagedError
 from ..file_store import FileStore
 from ..integrity import ChainedRow, Damage, EventCheck
 from ..lines import encode_line
 from ..rows import Row
 from ..scan import Scan
+from ..side_tables import SideTables
 from ..store import Opening
 from .lines import DamageLine, Ending, EndLine, KeyLine, Start, encode
 
@@ -23,7 +27,7 @@ PAGE = 1000
 """Keys read at a time."""
 
 _KEYS = """
-SELECT scope, key, stream, expires FROM keys
+SELECT scope, key, stream, expires, digest FROM keys
 WHERE (scope, key) > (?, ?) ORDER BY scope, key LIMIT ?
 """
 
@@ -83,8 +87,14 @@ class _Export:
         streams: Sequence[str],
     ) -> None:
         self._stored = opening()
-        end, closed = self._stored.ends()
-        self._closed = closed
+        self._unread: list[Damage] = []
+        try:
+            end, self._closed = self._stored.ends()
+        except LogDamagedError as error:  # the events can be read all the same
+            self._unread.append(Damage("head", 0, "", str(error)))
+            query = "SELECT coalesce(max(position), 0) FROM events"
+            ((end,),) = self._stored.query(query)
+            self._closed = array("q")
         ((epoch, committed),) = self._stored.query("SELECT epoch, committed FROM meta")
         until = end if until is None else min(until, end)
         if until < end:
@@ -105,10 +115,12 @@ class _Export:
         scan = Scan(self._stored)
         for page in scan.pages(self.start.after, self.start.until):
             yield from self._page(page)
-        if damages := b"".join(map(self._damage, scan.damages)):
-            yield self._counted(damages)
+        damages = [*scan.damages, *self._unread]
         if not self.start.streams:
-            yield from self._keys()
+            yield from self._keys(damages)
+            damages += self._heads()
+        if lines := b"".join(map(self._damage, damages)):
+            yield self._counted(lines)
         digest = self._digest.hexdigest()
         told = self.exported
         yield encode(EndLine(Ending(told.events, told.keys, told.damages, digest)))
@@ -152,17 +164,41 @@ class _Export:
         self.exported = Exported(told.events, told.keys, told.damages + 1)
         return encode(DamageLine(damage))
 
-    def _keys(self) -> Iterator[bytes]:
+    def _keys(self, damages: list[Damage]) -> Iterator[bytes]:
+        """Yield the keys as they were written; take down which ones are not."""
+        digested = self._stored.format > 1
+        query = _KEYS if digested else _KEYS.replace("digest", "NULL")
         after: tuple[Any, ...] = ("", "")
-        while page := self._stored.query(_KEYS, (*after, PAGE)):
-            keys = [
-                IdempotencyKey(scope, key, stream, expires)
-                for scope, key, stream, expires in page
-            ]
+        while page := self._readable(query, (*after, PAGE), damages):
+            keys: list[IdempotencyKey] = []
+            for *row, digest in page:
+                if digested and digest != key_digest(*row):
+                    scope, key, stream, _ = row
+                    message = f"the row of key {key!r} of {scope!r} was changed"
+                    damages.append(Damage("key", 0, str(stream), message))
+                else:
+                    keys.append(IdempotencyKey(*row))
             told = self.exported
             self.exported = Exported(told.events, told.keys + len(keys), told.damages)
-            yield self._counted(b"".join(encode(KeyLine(key)) for key in keys))
+            if lines := b"".join(encode(KeyLine(key)) for key in keys):
+                yield self._counted(lines)
             after = page[-1][:2]
+
+    def _readable(self, query: str, values: Any, damages: list[Damage]) -> list[Any]:
+        try:
+            return self._stored.query(query, values)
+        except LogDamagedError as error:
+            damages.append(Damage("key", 0, "", str(error)))
+            return []
+
+    def _heads(self) -> list[Damage]:
+        """Return what is wrong with the heads, which tell what streams are closed."""
+        found: list[Damage] = []
+        try:
+            found.extend(SideTables(self._stored, None, {}).heads())
+        except LogDamagedError as error:
+            found.append(Damage("head", 0, "", str(error)))
+        return found
 
     def _counted(self, lines: bytes) -> bytes:
         self._digest.update(lines)

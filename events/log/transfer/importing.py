@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from ..api import Header
 from ..digest import FIRST
 from ..document import split
-from ..errors import LogDamagedError, LogError
+from ..errors import MALFORMED, LogDamagedError, LogError
 from ..lines import decode_line
 from ..rows import Row, is_chained
 from .lines import DamageLine, EndLine, KeyLine, Start
@@ -194,7 +194,7 @@ class _Import:
     def _key(self, line: bytes) -> tuple[str, str, str, int | None]:
         try:
             key = _decode_key(line).key
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise self._rejected(f"this is no key ({error})") from error
         self._keys += 1
         return key.scope, key.key, key.stream, key.expires_us
@@ -206,7 +206,7 @@ class _Import:
             )
         try:
             end = _decode_end(line).end
-        except msgspec.MsgspecError as error:
+        except MALFORMED as error:
             raise self._rejected(f"this is no line of an export ({error})") from error
         if (end.events, end.digest) != (self._events, self._digest.hexdigest()):
             raise self._rejected("it is not as it was written")
@@ -228,7 +228,7 @@ class _Import:
 def _started(line: bytes) -> Start:
     try:
         start = _decode_start(line)
-    except msgspec.MsgspecError as error:
+    except MALFORMED as error:
         raise _not_one(str(error)) from error
     if start.streams:
         raise ImportRejectedError(
