@@ -1,6 +1,6 @@
 """Whether what stands beside the events fits them: heads, snapshots, keys, the end."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -47,6 +47,35 @@ AND position NOT IN (SELECT position FROM streams) ORDER BY position LIMIT 10
 """
 
 
+def paged(
+    query: Callable[[str, Any], list[Any]],
+    text: str,
+    first: tuple[Any, ...],
+    *,
+    key: Sequence[int] = (0, 1),
+) -> Iterator[list[Any]]:
+    """Yield a table page by page, in the order of the columns `key` from `first` on.
+
+    Raises `LogDamagedError` where the table is out of order: such a one has no end.
+    """
+    after = first
+    while page := query(text, (*after, PAGE)):
+        yield page
+        before, after = after, tuple(page[-1][at] for at in key[: len(first)])
+        if not _follows(before, after):
+            raise LogDamagedError(
+                f"the table of {after[0]!r} is out of order after {before[0]!r}: restore "
+                "the log from a backup",
+            )
+
+
+def _follows(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:
+    try:
+        return after > before
+    except TypeError:  # values of another type than the column's
+        return False
+
+
 class SideTables:
     """Checks the tables of a log besides the one of its events.
 
@@ -71,15 +100,13 @@ class SideTables:
 
     def heads(self) -> Iterator[Damage]:
         """Yield what is wrong with the ends of streams."""
-        after = ""
-        while page := self._stored.query(_HEADS, (after, PAGE)):
+        for page in paged(self._stored.query, _HEADS, ("",)):
             archived = [row[3] for row in page if row[6] is None]
             places = self._places(archived)
             for row in page:
                 place = row[6:9] if row[6] is not None else places.get(row[3])
                 yield from self._head(row[:6], place, row[9])
             self.streams += len(page)
-            after = page[-1][0]
 
     def _places(self, positions: list[Any]) -> dict[int, Any]:
         """Return what stands there; of a segment that is gone, told elsewhere, nothing."""
@@ -115,8 +142,7 @@ class SideTables:
         decode = RowDecoder(self._registry or Registry([]), self._keyring)
         refold = _Refold(self._stored, decode, self._folds)
         query = _SNAPSHOTS if self._format > 1 else _SNAPSHOTS.replace("digest", "NULL")
-        after: tuple[Any, ...] = ("", 0, 0)
-        while page := self._stored.query(query, (*after, PAGE)):
+        for page in paged(self._stored.query, query, ("", 0, 0), key=(0, 1, 3)):
             places = self._places([row[2] for row in page])
             for *row, digest in page:
                 stream, version, position, fold_version, state = row
@@ -134,21 +160,17 @@ class SideTables:
                         "to it come to"
                     )
                     yield Damage("snapshot", position, stream, message)
-            stream, version, _, fold_version, *_ = page[-1]
-            after = stream, version, fold_version
 
     def keys(self) -> Iterator[Damage]:
         """Yield the idempotency keys that were changed."""
         if self._format == 1:
             return
-        after = ("", "")
-        while page := self._stored.query(_KEYS, (*after, PAGE)):
+        for page in paged(self._stored.query, _KEYS, ("", "")):
             for *row, digest in page:
                 if digest != key_digest(*row):
                     scope, key, stream, _ = row
                     message = f"the row of key {key!r} of {scope!r} was changed"
                     yield Damage("key", 0, str(stream), message)
-            after = page[-1][:2]
 
     def totals(self, committed_us: int) -> Iterator[Damage]:
         """Yield what is wrong with how far the log is said to go."""

@@ -400,3 +400,32 @@ def test_a_file_that_was_cut_is_found(path: Path, kept: float) -> None:
     path.write_bytes(whole[: int(kept if kept >= 1 else len(whole) * kept)])
 
     assert found_damaged(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "into"),
+    [("streams", b"prop/1", b"aaaa/1"), ("keys", b"last", b"aaaa")],
+)
+def test_a_table_that_is_out_of_order_is_no_endless_task(
+    path: Path, table: str, name: bytes, into: bytes
+) -> None:
+    tamper(
+        path,
+        "INSERT INTO keys VALUES ('s', 'key', 'part/1', NULL, x'00')",
+        "INSERT INTO keys VALUES ('s', 'last', 'part/1', NULL, x'00')",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    )
+    with closing(sqlite3.connect(path)) as db:
+        (root, size) = db.execute(
+            "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size "
+            "WHERE name = ?",
+            (table,),
+        ).fetchone()
+    whole = path.read_bytes()
+    page = slice((root - 1) * size, root * size)
+    assert whole[page].count(name) == 1
+    path.write_bytes(
+        whole[: page.start] + whole[page].replace(name, into) + whole[page.stop :]
+    )
+
+    assert "file" in {damage.kind for damage in verify(path, REGISTRY).damages}

@@ -19,12 +19,9 @@ from ..integrity import ChainedRow, Damage, EventCheck
 from ..lines import encode_line
 from ..rows import Row
 from ..scan import Scan
-from ..side_tables import SideTables
+from ..side_tables import SideTables, paged
 from ..store import Opening
 from .lines import DamageLine, Ending, EndLine, KeyLine, Start, encode
-
-PAGE = 1000
-"""Keys read at a time."""
 
 _KEYS = """
 SELECT scope, key, stream, expires, digest FROM keys
@@ -89,13 +86,14 @@ class _Export:
         self._stored = opening()
         self._unread: list[Damage] = []
         try:
-            end, self._closed = self._stored.ends()
+            last, self._closed = self._stored.ends()
         except LogDamagedError as error:  # the events can be read all the same
             self._unread.append(Damage("head", 0, "", str(error)))
             query = "SELECT coalesce(max(position), 0) FROM events"
-            ((end,),) = self._stored.query(query)
+            ((last,),) = self._stored.query(query)
             self._closed = array("q")
         ((epoch, committed),) = self._stored.query("SELECT epoch, committed FROM meta")
+        end: int = last
         until = end if until is None else min(until, end)
         if until < end:
             committed = 0
@@ -168,8 +166,8 @@ class _Export:
         """Yield the keys as they were written; take down which ones are not."""
         digested = self._stored.format > 1
         query = _KEYS if digested else _KEYS.replace("digest", "NULL")
-        after: tuple[Any, ...] = ("", "")
-        while page := self._readable(query, (*after, PAGE), damages):
+        pages = paged(self._stored.query, query, ("", ""))
+        while page := self._readable(pages, damages):
             keys: list[IdempotencyKey] = []
             for *row, digest in page:
                 if digested and digest != key_digest(*row):
@@ -182,14 +180,14 @@ class _Export:
             self.exported = Exported(told.events, told.keys + len(keys), told.damages)
             if lines := b"".join(encode(KeyLine(key)) for key in keys):
                 yield self._counted(lines)
-            after = page[-1][:2]
 
-    def _readable(self, query: str, values: Any, damages: list[Damage]) -> list[Any]:
+    def _readable(self, pages: Iterator[list[Any]], damages: list[Damage]) -> list[Any]:
+        nothing: list[Any] = []
         try:
-            return self._stored.query(query, values)
+            return next(pages, nothing)
         except LogDamagedError as error:
             damages.append(Damage("key", 0, "", str(error)))
-            return []
+            return nothing
 
     def _heads(self) -> list[Damage]:
         """Return what is wrong with the heads, which tell what streams are closed."""
