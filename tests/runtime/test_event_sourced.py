@@ -17,6 +17,7 @@ from dramaturg.actors.runtime import (
     SystemClosedError,
     UnknownTagError,
 )
+from dramaturg.actors.runtime.journal import SETTLED_MAX
 from dramaturg.events import Event, Registry
 from dramaturg.events.log import EventLog, KeyTakenError, Snapshot
 from dramaturg.events.log.encryption import Keyring
@@ -123,6 +124,68 @@ async def test_nobody_reacts_before_the_disk_has_answered() -> None:
             Deposited(1),
         ]
         log.release()
+
+
+@pytest.mark.asyncio
+async def test_decisions_made_together_share_an_append_up_to_one_with_a_key() -> None:
+    log = MemoryLog(REGISTRY)
+    async with log, ActorSystem(log=log) as system:
+        bank = await started(system)
+        log.hold()
+        for n in range(3):
+            bank.tell(Deposit(n))
+        alone = bank.ask(Deposit(3, "k"))
+        bank.tell(Deposit(4))
+        await system.settled()
+        log.release(1)
+        await system.settled()
+        together = len(bank_of(system).reactions)
+        log.release(1)
+        await system.settled()
+        assert alone.done()
+        log.release()
+        await system.settled()
+
+        assert (together, len(bank_of(system).reactions)) == (3, 5)
+
+
+@pytest.mark.asyncio
+async def test_many_effects_take_several_turns() -> None:
+    log = MemoryLog(REGISTRY)
+    async with log, ActorSystem(log=log) as system:
+        bank = await started(system)
+        log.hold()
+        for n in range(2 * SETTLED_MAX + 1):
+            bank.tell(Deposit(n))
+            await system.settled()  # lest they share an append
+        log.release()
+        await system.settled()
+
+        reactions = [event for event, _ in bank_of(system).reactions]
+        assert reactions == [Deposited(n) for n in range(2 * SETTLED_MAX + 1)]
+
+
+@pytest.mark.asyncio
+async def test_no_effect_follows_one_that_ended_this_life() -> None:
+    log, lives = MemoryLog(REGISTRY), list[Bank]()
+
+    class Breaking(Bank):
+        def react(self, event: Event, ctx: Any) -> None:
+            super().react(event, ctx)
+            lives.append(self)
+            log.fail()
+
+    async with log, ActorSystem(log=log) as system:
+        bank = await system.spawn(spec("bank", Breaking))
+        bank.tell(Deposit(1))
+        bank.tell(Deposit(2))
+        await system.settled()
+        log.recover()
+        await system.settled()
+
+        assert [event for event, _ in lives[0].reactions] == [Deposited(1)]
+        assert len(lives) == 1
+        assert await bank.ask(Balance()) == 3
 
 
 @pytest.mark.asyncio
