@@ -85,7 +85,7 @@ class DecidingContext(OwnerContext):
         """Where the command comes from."""
         return self._setting.origin
 
-    def adopt(self, stream: str, events: Iterable[Event]) -> None:
+    def adopt(self, stream: str, events: Iterable[Event], owner: str = "") -> None:  # noqa: ARG002 - no state depends on it
         """Own `stream` from now on."""
         assert self._streams is not None
         self._streams.adopt(stream, tuple(events))

@@ -20,6 +20,7 @@ from ..runtime import (
     StreamOwner,
     handles,
 )
+from ..runtime.stream_owner import SNAPSHOT_EVERY
 from .ages import Ages
 from .counts import Counts
 from .deciding import Setting, admit, erased, refused
@@ -66,6 +67,7 @@ class DeadLetterActor(StreamOwner[Entry]):
     """
 
     fold = FOLD
+    snapshot_every = SNAPSHOT_EVERY
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from ..runtime import (
     UnhandledMessageError,
     Write,
 )
+from ..runtime.stream_owner import SNAPSHOT_EVERY
 from . import attempts, wishes
 from .board import Board
 from .crew import Crew
@@ -58,6 +59,7 @@ class ItemDecisions(StreamOwner[Item]):
     """What the owner of a pipeline's items decides, command by command."""
 
     fold = FOLD
+    snapshot_every = SNAPSHOT_EVERY
 
     def __init__(self, pipeline: Pipeline, crew: Crew, queue: Ref | None) -> None:
         self.prefix = pipeline.prefix

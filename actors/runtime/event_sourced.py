@@ -1,11 +1,11 @@
 """The event-sourced actor: it decides, and its events are what it is."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from ...events import Event, Fold
-from ...events.log import Appended, IdempotencyKey, Snapshot, StreamAppend
+from ...events.log import Appended, IdempotencyKey, StreamAppend
 from .actor import Actor
 from .errors import CommandRejectedError
 from .handlers import handlers_of
@@ -13,6 +13,7 @@ from .journal import Journal
 from .messages import Message
 from .outbox import Entry
 from .recovery import evolved, recovered
+from .snapshots import Snapshots
 
 if TYPE_CHECKING:
     from .context import ActorContext
@@ -86,9 +87,15 @@ EventSourced.handlers = handlers_of(EventSourced, decide_command)
 class EventSourcedJournal(Journal, Generic[S]):
     """The journal of an actor with one stream."""
 
-    __slots__ = ("_actor", "_evolve", "_fold", "_stream", "state", "version")
-
-    _encode: ClassVar = msgspec.json.Encoder().encode
+    __slots__ = (
+        "_actor",
+        "_evolve",
+        "_fold",
+        "_snapshots",
+        "_stream",
+        "state",
+        "version",
+    )
 
     def __init__(self, actor: EventSourced[S]) -> None:
         super().__init__(
@@ -101,6 +108,7 @@ class EventSourcedJournal(Journal, Generic[S]):
         self._actor = actor
         self._fold = actor.fold
         self._evolve = actor.fold.evolve
+        self._snapshots = Snapshots(self._log, actor.fold, actor.snapshot_every)
         self._stream = actor.stream
         self.state = actor.fold.initial(actor.stream)
         self.version = 0
@@ -143,9 +151,7 @@ class EventSourcedJournal(Journal, Generic[S]):
             ((self._stream, before, version),),
             len(events),
         )
-        every = self._actor.snapshot_every
-        if every is not None and self.version // every > version // every:
-            entry.snapshot = self.state, self.version
+        self._snapshots.note(entry, self._stream, self.state, version, self.version)
 
     def _disown(self) -> None:
         origin = self._cell.origin
@@ -166,15 +172,4 @@ class EventSourcedJournal(Journal, Generic[S]):
         self.state, self.version = state, version
 
     def _ended(self, entry: Entry, appended: Appended) -> None:
-        assert entry.snapshot is not None  # nothing else is to be done here
-        state, version = entry.snapshot
-        (first,) = entry.made[0][3]
-        self._log.save_snapshot(
-            Snapshot(
-                self._stream,
-                version,
-                appended.position + version - first.expected - 1,
-                self._fold.version,
-                self._encode(state),
-            ),
-        )
+        self._snapshots.save(entry, appended)

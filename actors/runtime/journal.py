@@ -319,7 +319,7 @@ class Journal(ABC):
                         react(stream, event, context)
         finally:
             pump.current = pump.origin = None
-        if entry.closes or entry.snapshot is not None:
+        if entry.closes or entry.snapshots:
             self._ended(entry, appended)
 
     def _handle(self, error: LogError) -> bool:

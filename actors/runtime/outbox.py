@@ -70,8 +70,8 @@ class Entry(msgspec.Struct, eq=False):
     outcome: Appended | LogError | None = None
     closes: bool = False
     """Whether it may end a stream."""
-    snapshot: tuple[Any, int] | None = None
-    """A state after some of it with its version, where a snapshot is due."""
+    snapshots: list[Known] = []
+    """What streams are after it or some of it, where a snapshot is due."""
     refusal: Exception | None = None
     """The answer is this error instead."""
 

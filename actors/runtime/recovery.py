@@ -25,8 +25,6 @@ class Recovered(msgspec.Struct, frozen=True):
     """How far a stream goes."""
 
     version: int
-    last: type[Event | Erased] | None
-    """The class of its last event, if any was read."""
     owner: str = ""
     """Whose data its events are; nobody's if any of them was erased."""
 
@@ -45,11 +43,12 @@ async def recovered(
     state, version = fold.initial(stream), 0
     if snapshots:
         state, version = await _from_snapshot(log, fold, stream, state)
-    last: type[Event | Erased] | None = None
     owner, erased = "", False
+    covered = version  # the last event behind a snapshot is read for its owner alone
+    version = max(0, covered - 1)
     while True:
         page = await log.read_stream(stream, after=version, until=version + PAGE)
-        before, events = version, list[Event | Erased]()
+        before, events = max(version, covered), list[Event | Erased]()
         for recorded in page:
             version += 1
             if recorded.version != version:
@@ -59,6 +58,9 @@ async def recovered(
                     recorded.version,
                     recorded.position,
                 )
+            owner = owner or recorded.header.owner
+            if version <= covered:
+                continue
             event = recorded.event
             if isinstance(event, UnknownEvent) and not isinstance(event, Erased):
                 raise UnknownTagError(
@@ -68,12 +70,10 @@ async def recovered(
                     event.version,
                 )
             events.append(event)
-            last = type(event)
-            owner = owner or recorded.header.owner
-            erased = erased or last is Erased
+            erased = erased or type(event) is Erased
         state = folded(fold, stream, state, events, before)
         if len(page) < PAGE:
-            return state, Recovered(version, last, "" if erased else owner)
+            return state, Recovered(max(version, covered), "" if erased else owner)
 
 
 def folded(

@@ -1,7 +1,7 @@
 """The actor that owns many streams: a pipeline's items, a queue's dead letters."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -16,12 +16,17 @@ from .journal import Journal
 from .messages import Message
 from .outbox import Entry, Known
 from .recovery import evolved, folded, recovered
+from .snapshots import Snapshots
 
 if TYPE_CHECKING:
     from .cell import Cell
     from .system import ActorSystem
 
 S = TypeVar("S")
+
+SNAPSHOT_EVERY: Final = 250
+"""Most streams end sooner: those of items whose stages report progress for hours, or
+that are put off again and again, do not."""
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
@@ -90,6 +95,8 @@ class StreamOwner(Actor, Generic[S]):
     """Whether it decides the next command while earlier events are being written."""
     undurable_max: int = 5000
     """With so many events being written it takes no further commands."""
+    snapshot_every: int | None = None
+    """Events of a stream between two snapshots; None: a start replays all of each."""
     journal: "StreamOwnerJournal[S]"
     states: Mapping[str, S]
     """The open streams with everything decided so far, durable or not."""
@@ -148,6 +155,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
         "_fold",
         "_owners",
         "_prefix",
+        "_snapshots",
         "states",
         "versions",
     )
@@ -165,6 +173,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
         self._fold = actor.fold
         self._evolve = actor.fold.evolve
         self._prefix = actor.prefix
+        self._snapshots = Snapshots(self._log, actor.fold, actor.snapshot_every)
         self.states: dict[str, S] = {}
         self.versions: dict[str, int] = {}
         self._owners: dict[str, str] = {}
@@ -176,7 +185,7 @@ class StreamOwnerJournal(Journal, Generic[S]):
                 self._log,
                 self._fold,
                 head.stream,
-                snapshots=False,
+                snapshots=self._snapshots.expected(head.version),
             )
             self._put(head.stream, state, read.version)
             if read.owner:
@@ -242,6 +251,8 @@ class StreamOwnerJournal(Journal, Generic[S]):
         entry = self.submit(message, decision, (append,), (known,), count)
         if events[-1].closes:
             entry.closes = True
+        else:
+            self._note(entry, known)
 
     def _submit_all(self, message: Message, decision: OwnerDecision) -> None:
         """Submit a decision about several streams, or about none."""
@@ -260,6 +271,15 @@ class StreamOwnerJournal(Journal, Generic[S]):
             self._apply(append)
         entry = self.submit(message, decision, appends, before, count)
         entry.closes = True  # some may; it is looked at once they are durable
+        for known in before:
+            self._note(entry, known)
+
+    def _note(self, entry: Entry, before: Known) -> None:
+        """Note that a stream may be due for a snapshot, if it is this actor's."""
+        stream, _, version = before
+        if stream in self.states:
+            state, now = self.states[stream], self.versions[stream]
+            self._snapshots.note(entry, stream, state, version, now)
 
     def _named(
         self, context: Context, streams: Sequence[str], decision: OwnerDecision
@@ -328,7 +348,9 @@ class StreamOwnerJournal(Journal, Generic[S]):
         else:
             self._put(stream, state, version)
 
-    def _ended(self, entry: Entry, appended: Appended) -> None:  # noqa: ARG002
+    def _ended(self, entry: Entry, appended: Appended) -> None:
+        if entry.snapshots:
+            self._snapshots.save(entry, appended)
         for append in entry.appends:
             events = append.events
             if events[-1].closes:

@@ -26,6 +26,7 @@ from ..runtime import (
     Write,
     handles,
 )
+from ..runtime.stream_owner import SNAPSHOT_EVERY
 from .desk import Desk, States
 from .fence import Fences
 from .limits import Limits
@@ -65,6 +66,7 @@ class CoordinatorActor(StreamOwner[Transaction]):
     """
 
     fold = FOLD
+    snapshot_every = SNAPSHOT_EVERY
 
     def __init__(  # noqa: PLR0913 - all that it is made of
         self,

@@ -196,6 +196,7 @@ def test_replay_equals_life_and_nothing_vanishes_without_an_event(
     assert {entry.place for entry in queue.ended.values()} <= ENDS
     for stream, lived in (queue.open | queue.ended).items():
         assert replayed(stream, queue.lives[stream]) == lived
+        assert msgspec.json.decode(msgspec.json.encode(lived), type=FOLD.state) == lived
 
 
 def replayed(stream: str, life: list[Event]) -> Entry:

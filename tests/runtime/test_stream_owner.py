@@ -1,10 +1,18 @@
 """The owner of many streams writes them together and keeps what derives from them."""
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
-from dramaturg.actors.runtime import ActorSystem, CommandRejectedError, StreamOwner
+from dramaturg.actors.runtime import (
+    ActorSystem,
+    CommandRejectedError,
+    Origin,
+    StreamOwner,
+)
+from dramaturg.events import Event
 from dramaturg.events.log import (
     Context,
     EventLog,
@@ -50,6 +58,57 @@ def branch_of(system: ActorSystem) -> Branch:
 def check(branch: Branch) -> None:
     """What is derived must be what can be derived."""
     assert branch.sum == sum(state.balance for state in branch.states.values())
+
+
+@pytest.mark.asyncio
+async def test_a_long_stream_is_read_from_its_snapshot_and_a_short_one_whole(
+    logs: Logs,
+) -> None:
+    folded: list[Event] = []
+
+    def evolve(state: Account, event: Event) -> Account:
+        folded.append(event)
+        return Branch.fold.evolve(state, event)
+
+    class Saving(Branch):
+        fold = msgspec.structs.replace(Branch.fold, evolve=evolve)
+        snapshot_every = 10
+
+    async with logs.open() as log, ActorSystem(log=log) as system:
+        branch = await started(system, Saving)
+        asks = [Deposit(1, name=name) for name in ("long", "short") for _ in range(9)]
+        await asyncio.gather(*map(branch.ask, asks))
+        await branch.ask(Transfer(2, "long", "other"))
+        await asyncio.gather(*[branch.ask(Deposit(1, name="long")) for _ in range(3)])
+        lived = dict(branch_of(system).states)
+    folded.clear()
+    async with logs.open() as log, ActorSystem(log=log) as system:
+        await started(system, Saving)
+
+        assert branch_of(system).states == lived
+        assert branch_of(system).version("account/long") == 13
+        assert len(folded) == 3 + 9 + 1
+        assert await log.snapshot("account/short", Branch.fold.version) is None
+
+
+@pytest.mark.asyncio
+async def test_a_stream_that_is_read_from_its_snapshot_is_still_its_owners(
+    logs: Logs,
+) -> None:
+    class Saving(Branch):
+        snapshot_every = 2
+
+    async with logs.open() as log, ActorSystem(log=log) as system:
+        branch = await started(system, Saving)
+        for _ in range(2):
+            await branch.ask(Deposit(1, name="a"), origin=Origin(owner="ann"))
+        await branch.ask(Deposit(1, name="b"), origin=Origin(owner="bob"))
+    async with logs.open() as log, ActorSystem(log=log) as system:
+        branch = await started(system, Saving)
+        await branch.ask(Deposit(1, name="a"))
+
+        *_, last = await log.read_stream("account/a")
+        assert last.header.owner == "ann"
 
 
 @pytest.mark.asyncio

@@ -37,7 +37,7 @@ async def _look_at(life: Life, path: str, prefix: str, fold: Fold[Any]) -> None:
     if cell.state != "running" or not isinstance(cell.journal, StreamOwnerJournal):
         return
     for stream, state in owner.states.items():
-        recorded = await life.log.look(stream)
+        recorded = await life.log.peek(stream)
         if owner.version(stream) > len(recorded):
             continue  # the rest is on its way
         if owner.version(stream) < len(recorded):
@@ -51,7 +51,7 @@ async def _look_at(life: Life, path: str, prefix: str, fold: Fold[Any]) -> None:
         holds(folded == state, 2, f"{path} has {state}, the log says {folded}")
     if prefix.startswith("dead-letter"):
         return  # those that were not announced are found by the next sweep
-    for head in await life.log.look_open(prefix):
+    for head in await life.log.peek_open(prefix):
         holds(head.stream in owner.states, 2, f"{path} does not know {head.stream}")
 
 

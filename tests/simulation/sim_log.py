@@ -74,11 +74,11 @@ class SimLog(FaultyLog):
         same = twin.digest() == self.book.chain.digest()
         holds(same, 7, "the log is not what was written")
 
-    async def look(self, stream: str) -> list[Recorded]:
+    async def peek(self, stream: str) -> list[Recorded]:
         """Read a stream without a fault."""
         return await MemoryLog.read_stream(self, stream)
 
-    async def look_open(self, prefix: str) -> list[StreamHead]:
+    async def peek_open(self, prefix: str) -> list[StreamHead]:
         """List open streams without a fault."""
         return await MemoryLog.open_streams(self, prefix)
 

@@ -1,14 +1,18 @@
 """One seed: lives that end in crashes, then a calm one in which everything finishes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from random import Random
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from dramaturg.actors.dead_letters import Redrive, Selection
-from dramaturg.actors.runtime import IntensityExceededError
+from dramaturg.actors.dead_letters import DeadLetterActor, Redrive, Selection
+from dramaturg.actors.pipelines.decisions import ItemDecisions
+from dramaturg.actors.runtime import IntensityExceededError, StreamOwner
+from dramaturg.actors.transactions.actor import CoordinatorActor
 from dramaturg.events import DramaturgError
 from dramaturg.testing import Dice, Odds
 
@@ -245,6 +249,25 @@ class Simulation:
                 holds(there == (known.phase == "committed"), 5, what)
 
 
+@contextmanager
+def _many_snapshots() -> Generator[None]:
+    """Have streams this short read from snapshots, too."""
+    owners: list[type[StreamOwner[Any]]] = [
+        CoordinatorActor,
+        DeadLetterActor,
+        ItemDecisions,
+    ]
+    before = [owner.snapshot_every for owner in owners]
+    try:
+        for owner in owners:
+            owner.snapshot_every = 3
+        yield
+    finally:
+        for owner, every in zip(owners, before, strict=True):
+            owner.snapshot_every = every
+
+
 def simulate(seed: int) -> Ran:
     """Run one seed."""
-    return Simulation(scenario(seed)).run()
+    with _many_snapshots():
+        return Simulation(scenario(seed)).run()
