@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from .errors import ActorStoppedError
 from .extras import NO_EXTRAS, Extras
-from .mailbox import DeadBox, Item, bury, overflowed
+from .mailbox import DeadBox, Item, bury, is_control, overflowed
 from .messages import Message
 from .origin import Origin
 from .refs import Ref
@@ -120,13 +120,24 @@ class Inbox(Ref):
         """Whether a handler is suspended."""
         return bool(self.gate & BUSY)
 
-    def take_oldest(self) -> Item:
-        """Take the message out that has waited longest; there must be one."""
-        if self.batch is not None:
-            for item in self.batch:
-                return item
-        assert isinstance(self.box, list)
-        return self.box.pop(0)
+    def take_oldest(self) -> Item | None:
+        """Take out what has waited longest, but nothing of the runtime's own."""
+        batch, box = self.batch or iter(()), self.box
+        assert isinstance(box, list)
+        kept: list[Item] = []
+        found: Item | None = None
+        for item in batch:
+            if not is_control(item):
+                found = item
+                break
+            kept.append(item)
+        if kept:
+            self.batch = iter([*kept, *batch])
+        if found is None:
+            places = (n for n, item in enumerate(box) if not is_control(item))
+            place = next(places, None)
+            found = None if place is None else box.pop(place)
+        return found
 
     def take_all(self) -> list[Item]:
         """Empty the mailbox."""

@@ -8,7 +8,7 @@ import msgspec
 
 from .dead_messages import Reason
 from .errors import ActorStoppedError, MailboxFullError
-from .messages import Message
+from .messages import Control, Message
 from .origin import Origin
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Item = Message | Envelope
 
 
 class Mailbox(msgspec.Struct, frozen=True):
-    """The bound of a mailbox. Signals of the runtime are not counted and not dropped."""
+    """The bound of a mailbox. What the runtime puts in is neither refused nor dropped."""
 
     capacity: int = 1000
     policy: Policy = "reject"
@@ -42,6 +42,11 @@ class Mailbox(msgspec.Struct, frozen=True):
 def opened(item: Item) -> Envelope:
     """Return the message, who waits for the answer, and the origin."""
     return item if isinstance(item, tuple) else (item, None, None)
+
+
+def is_control(item: Item) -> bool:
+    """Tell whether this is of the runtime's own."""
+    return isinstance(item[0] if isinstance(item, tuple) else item, Control)
 
 
 def refuse(reply: Reply | None, error: BaseException) -> None:
@@ -95,7 +100,9 @@ def overflowed(inbox: "Inbox", box: list[Item], item: Item) -> None:
     inbox.own_extras().dropped += 1
     error = MailboxFullError(inbox.path, mailbox.capacity)
     if mailbox.policy == "drop_oldest":
-        bury(inbox, inbox.take_oldest(), "mailbox_full", error)
+        oldest = inbox.take_oldest()
+        if oldest is not None:
+            bury(inbox, oldest, "mailbox_full", error)
         box.append(item)
     elif mailbox.policy == "drop_new":
         bury(inbox, item, "mailbox_full", error)

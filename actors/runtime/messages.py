@@ -55,7 +55,11 @@ def is_ask(message: Message) -> bool:
     return isinstance(message, Ask)
 
 
-class Terminated(Message):
+class Control(Message):
+    """What the runtime puts into a mailbox: never dropped for want of room."""
+
+
+class Terminated(Control):
     """A watched actor has stopped for good."""
 
     path: str
@@ -63,11 +67,11 @@ class Terminated(Message):
     """What it died of; None: it stopped in an orderly way."""
 
 
-class Tick(Message):
+class Tick(Control):
     """A timer has fired; worked off only if that timer still stands."""
 
     timer: Any
 
 
-class Last(Message):
+class Last(Control):
     """The last message an actor works off: it stops then. The runtime's own."""

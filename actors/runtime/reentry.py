@@ -19,8 +19,9 @@ from .mailbox import Item, opened
 if TYPE_CHECKING:
     from .cell import Cell
 
-LATCHED = -1
-"""The `room` of a mailbox whose every message is looked at."""
+LATCHED = -(1 << 60)
+"""The `room` of a mailbox whose every message is looked at: none is ever so short of
+it, however much of the runtime's own is put before what waits."""
 
 
 def latch(cell: "Cell") -> None:

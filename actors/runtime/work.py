@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .errors import HandlerCancelledError
-from .messages import Message
+from .messages import Control, Message
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -18,7 +18,7 @@ Then = Callable[[Any], Message]
 Failed = Callable[[Exception], Message]
 
 
-class Finished(Message):
+class Finished(Control):
     """Work beside the mailbox has ended."""
 
     running: Any
