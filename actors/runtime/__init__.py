@@ -38,10 +38,11 @@ from .mailbox import Mailbox
 from .messages import Ask, Message, Terminated
 from .notices import ActorFailed, ActorRestarted, ActorStopped, LoopBlocked
 from .origin import Origin
+from .owner_decision import OwnerContext, OwnerDecision, Write
 from .refs import Ref
 from .routers import Broadcast, ConsistentHash, LeastLoaded, RoundRobin
 from .spec import AnySpec, ChildSpec, SupervisorSpec
-from .stream_owner import OwnerContext, OwnerDecision, StreamOwner, Write
+from .stream_owner import StreamOwner
 from .supervision import Backoff, Directive, Directives, Restart, Strategy
 from .supervisor import StartChild, Supervisor
 from .system import ActorSystem

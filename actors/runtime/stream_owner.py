@@ -1,83 +1,31 @@
 """The actor that owns many streams: a pipeline's items, a queue's dead letters."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
 from ...events import Event, Fold
-from ...events.log import Appended, Context, IdempotencyKey, StreamAppend
+from ...events.log import Appended, Context, StreamAppend
 from .actor import Actor
-from .context import ActorContext
 from .errors import CommandRejectedError
 from .event_sourced import decide_command
 from .handlers import handlers_of
 from .journal import Journal
 from .messages import Message
 from .outbox import Entry, Known
+from .owner_decision import OwnerContext, OwnerDecision, Write
 from .recovery import evolved, folded, recovered
 from .snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from .cell import Cell
-    from .system import ActorSystem
+    pass
 
 S = TypeVar("S")
 
 SNAPSHOT_EVERY: Final = 250
 """Most streams end sooner: those of items whose stages report progress for hours, or
 that are put off again and again, do not."""
-
-
-class Write(msgspec.Struct, frozen=True, gc=False):
-    """Events for one stream."""
-
-    stream: str
-    events: tuple[Event, ...]
-    expected: int | None = None
-    """The version the stream stands at; None: it is this actor's own, so it is known
-    (0 if new). Given for streams of others, and for closed ones."""
-
-
-class OwnerDecision(msgspec.Struct, frozen=True):
-    """What a command leads to: one append over all streams, or nothing."""
-
-    writes: tuple[Write, ...] = ()
-    reply: Any = None
-    """Answers an ask, once all that was decided so far is durable."""
-    keys: tuple[IdempotencyKey, ...] = ()
-    """If one is in use the asker gets `KeyTakenError` and nothing happens."""
-    owner: str | None = None
-    """Whose data the events are in streams that are nobody's so far; None: as in the
-    decision's other streams, or, if those have several owners, whose the message is."""
-
-
-class OwnerContext(ActorContext):
-    """What an actor that owns many streams may use besides."""
-
-    __slots__ = ("_journal",)
-
-    def __init__(self, cell: "Cell", system: "ActorSystem") -> None:
-        super().__init__(cell, system)
-        self._journal: StreamOwnerJournal[Any] | None = None
-
-    def attach(self, journal: "StreamOwnerJournal[Any]") -> None:
-        """Say whose streams these are: the runtime's call."""
-        self._journal = journal
-
-    def adopt(self, stream: str, events: Iterable[Event], owner: str = "") -> None:
-        """Own `stream` from now on; `events` are all it has, from version 1.
-
-        They are `owner`'s data, or whose the message is. Harmless if the stream is
-        known to go that far already.
-        """
-        assert self._journal is not None
-        self._journal.adopt(stream, tuple(events), owner or self.origin.owner)
-
-    def release(self, stream: str) -> None:
-        """Forget `stream`: another actor owns it from now on."""
-        assert self._journal is not None
-        self._journal.release(stream)
 
 
 class StreamOwner(Actor, Generic[S]):
