@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
@@ -16,6 +17,8 @@ from .output import Output
 
 DONE, FAILED, WRONG_USE = 0, 1, 2
 STDIN, STDOUT, STDERR = 0, 1, 2
+LEFT_S = 0.2
+"""So long a thread may take to see that it is not needed any more."""
 
 app = App(
     name="dramaturg",
@@ -53,7 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError:
         status = status or FAILED
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if any(map(_goes_on, threading.enumerate())):
+        os._exit(status)
     sys.exit(status)
+
+
+def _goes_on(thread: threading.Thread) -> bool:
+    """Tell whether a thread keeps the process from its end: a parser that was left."""
+    if thread.daemon or thread is threading.current_thread():
+        return False
+    thread.join(LEFT_S)
+    return thread.is_alive()
 
 
 def run(arguments: Sequence[str]) -> int:

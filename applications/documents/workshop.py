@@ -84,7 +84,9 @@ class Workshop:
     async def extract(self, source: Source, stored: Artifact) -> Text:
         """Find the text of the stored copy. Raises `InvalidDocumentError`."""
         data = await self._artifacts.read(stored)
-        found = await run_sync(extract, source.kind, data, source.title)
+        found = await run_sync(  # a parser may take for ever, and nobody need wait
+            extract, source.kind, data, source.title, abandon_on_cancel=True
+        )
         text = found.text.encode("utf-8", "replace")
         artifact = await self._artifacts.put_bytes(text, name=source.title)
         return Text(artifact, len(found.text), found.encoding)
@@ -102,7 +104,7 @@ class Workshop:
         search = partial(
             find, body, gazetteer, metadata=metadata, belongs_to=source.distribution
         )
-        entities = await run_sync(search)
+        entities = await run_sync(search, abandon_on_cancel=True)
         artifact = await self._artifacts.put_bytes(
             msgspec.json.encode(entities), name=f"the entities of {source.title}"
         )

@@ -138,6 +138,8 @@ def test_a_polite_end_is_one_line_and_a_seal(data: Path) -> None:
     (data.parent / "docs").mkdir()
     for each in range(100):
         (data.parent / "docs" / f"{each}.txt").write_text(f"document {each}")
+    endless = " ".join(f"a{each}=1" for each in range(200_000))  # to its parser
+    (data.parent / "docs" / "0.html").write_text(f"<p {endless}>text")
     words = (*COMMAND, "ingest", "docs", "--data", "new", "--json")
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
