@@ -240,6 +240,8 @@ def _of_file(path: Path, kind: Kind) -> Source:
         fingerprint = f"{found.st_size}-{found.st_mtime_ns}"
     except OSError:
         fingerprint = "unreadable"
+    if not os.access(full, os.R_OK):  # once it may be read, it is another document
+        fingerprint = "unreadable"
     plain = _is_utf_8(full)
     return Source(
         key=f"file:{full}" if plain else full.as_uri(),

@@ -167,6 +167,20 @@ def test_a_dangling_link_is_an_item_that_will_fail(tmp_path: Path) -> None:
     assert found.fingerprint == "unreadable"
 
 
+def test_a_file_that_may_be_read_at_last_is_a_new_submission(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    with monkeypatch.context() as refused:
+        refused.setattr(os, "access", lambda *_: False)
+        (before,) = from_paths([tmp_path]).sources
+
+    (after,) = from_paths([tmp_path]).sources
+
+    assert before.fingerprint == "unreadable"
+    assert before.submission != after.submission
+
+
 def test_a_path_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="is not there"):
         from_paths([tmp_path / "nothing.txt"])
