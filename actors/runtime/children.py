@@ -64,8 +64,9 @@ class Children:
         if self.supervision.unordered:
             living = reversed(self.cells.values())
             await together(self.parent, [self._stop(cell) for cell in living])
-        while self.cells:
-            await self._stop(next(reversed(self.cells.values())))
+        while self.cells:  # looking for the last anew each time would take n**2
+            for cell in reversed(tuple(self.cells.values())):
+                await self._stop(cell)
 
     async def _stop(self, cell: Cell) -> None:
         await lifecycle.stop(cell, cell.error if cell.state == "failed" else None)

@@ -7,6 +7,17 @@ class ActorError(DramaturgError):
     """The root of the runtime's errors."""
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """Return what an error that passes others on began with.
+
+    Each message quotes that one alone: a quotation in a quotation would double in
+    length with each supervisor, or each linked actor, that it goes through.
+    """
+    while isinstance(error, (IntensityExceededError, LinkedError, ActorFailedError)):
+        error = error.cause
+    return error
+
+
 class AskTimeoutError(ActorError, TimeoutError):
     """No answer came before the deadline; the message may still be worked off."""
 
@@ -41,8 +52,11 @@ class ActorFailedError(ActorError):
     """The actor failed while it owed an answer; its supervisor deals with it."""
 
     def __init__(self, path: str, error: BaseException) -> None:
-        super().__init__(f"{path} failed before it answered ({error!r}): ask again")
         self.path = path
+        self.cause = first_cause(error)
+        super().__init__(
+            f"{path} failed before it answered ({self.cause!r}): ask again"
+        )
 
 
 class NoSuchActorError(ActorError):
@@ -132,9 +146,10 @@ class IntensityExceededError(ActorError):
         limits: tuple[int, float],
     ) -> None:
         restarts_max, within_s = limits
+        self.cause = first_cause(error)
         super().__init__(
             f"{path} gives up, since its children failed more than {restarts_max} times "
-            f"in {within_s:g} s, last {child} ({error!r}): mend what fails, or give "
+            f"in {within_s:g} s, last {child} ({self.cause!r}): mend what fails, or give "
             "them a backoff",
         )
         self.path = path
@@ -153,8 +168,9 @@ class LinkedError(ActorError):
     """An actor this one is linked to has ended with an error."""
 
     def __init__(self, path: str, error: BaseException) -> None:
-        super().__init__(f"the linked actor {path} ended: {error!r}")
         self.path = path
+        self.cause = first_cause(error)
+        super().__init__(f"the linked actor {path} ended: {self.cause!r}")
 
 
 class StashFullError(ActorError):
