@@ -139,9 +139,13 @@ class PipelineActor(ItemEffects):
 
     @handles
     def worker_started(self, message: WorkerStarted) -> None:
-        """Count as lost what an earlier worker of the stage ran."""
+        """Count as lost what an earlier worker of the stage ran.
+
+        A worker that was known when this actor came up was asked about each attempt.
+        """
         stage = message.stage
-        for stream, item in self.states.items():
+        is_new = message.generation > self.generations.get(stage, 0)
+        for stream, item in self.states.items() if is_new else ():
             if item.phase == "running" and item.stage == stage:
                 about = (stage, item.attempt, item.undoing, item.redrives)
                 self.ctx.self.tell(AttemptLost(stream, *about), origin=origin(item))

@@ -14,7 +14,7 @@ from dramaturg.actors.runtime import ActorStoppedError, ActorSystem
 from dramaturg.events.dead_letters import RedriveRequested
 from dramaturg.events.log import LogUnavailableError, StreamAppend
 from dramaturg.events.log.memory import MemoryLog
-from dramaturg.events.pipelines import Progressed, Resumed
+from dramaturg.events.pipelines import CompensationFailed, Progressed, Resumed
 from dramaturg.events.vocabulary import vocabulary
 from dramaturg.testing import run_seeded
 
@@ -325,6 +325,34 @@ def test_an_attempt_found_lost_twice_does_not_take_the_next_one_with_it() -> Non
             assert (ended.place, undo.attempts) == ("rolled_back", [1])
 
     for seed in range(20):
+        run_seeded(seed, main)
+
+
+def test_an_attempt_is_not_lost_because_its_worker_is_heard_of_once_more() -> None:
+    """The owner of the items is restarted before it has heard of its workers."""
+
+    async def main() -> None:
+        read, undo = Actions(HANG), Actions()
+        stage = Stage("read", read, compensate=undo, after_crash="give_up")
+        async with stand() as s:
+            await s.start(pipeline(stage))
+            item = await s.submit()
+        async with stand(s.log.reopened()) as s:
+            starting = asyncio.create_task(s.start(pipeline(stage)))
+            for _ in range(50):
+                await asyncio.sleep(0)
+                if "letters/read" in str(s.system.tree()):
+                    s.system.kill(s.system.ref("/pipelines/letters/items"))
+                    break
+            await starting
+            ended = await s.running.result(item)
+            events = await s.events(item)
+
+        lost = {e.attempt for e in events if isinstance(e, CompensationFailed)}
+        assert ended.place == "rolled_back"
+        assert not lost & set(undo.attempts)
+
+    for seed in range(30):
         run_seeded(seed, main)
 
 
