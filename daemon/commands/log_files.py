@@ -4,19 +4,21 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import aiofiles
 import anyio
+from anyio import CancelScope
 from anyio.to_thread import run_sync
 from cyclopts import Parameter
 from msgspec.structs import asdict
 
 from ...events import vocabulary
+from ...events.log.archive.segment import sync_folder
 from ...events.log.transfer import Exported, backup_log, export_log, import_log
 from ...events.log.transfer.exporting import Write
+from ...events.log.transfer.parts import part_of
 from ...events.log.transfer.target import OpenTarget
 from ...projections import standard_folds
 from ..database import Database
@@ -169,12 +171,15 @@ async def _written(file: Path) -> AsyncGenerator[Write]:
         return
     if await run_sync(file.is_dir):
         raise UsageError(f"{file} is a folder: name a file in it")
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    parts = part_of(file)
+    part = await run_sync(parts.__enter__) / file.name
     try:
         async with aiofiles.open(part, "wb") as target:
             yield target.write
             await target.flush()
             await run_sync(os.fsync, target.fileno())
         await run_sync(os.replace, part, file)
+        await run_sync(sync_folder, file.parent)
     finally:
-        await run_sync(partial(part.unlink, missing_ok=True))
+        with CancelScope(shield=True):
+            await run_sync(parts.__exit__, None, None, None)

@@ -14,6 +14,8 @@ from anyio.to_thread import run_sync
 from eventsourcing.persistence import StoredEvent
 
 from dramaturg.events.log import IdempotencyKey, LogLockedError, StreamAppend
+from dramaturg.events.log.archive import folder_of
+from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.lock import WriterLock
 from dramaturg.events.log.recorders import LogApplicationRecorder, LogDatastore
 from dramaturg.events.log.sqlite import SqliteLog
@@ -26,6 +28,7 @@ from dramaturg.events.log.transfer import (
     importing,
 )
 from dramaturg.events.log.transfer.backup import BackupError
+from dramaturg.events.log.transfer.parts import part_of
 from dramaturg.events.log.verify import verify
 
 from .forged import forge, tamper
@@ -350,6 +353,31 @@ def test_a_log_is_copied_while_another_process_writes_it(tmp_path: Path) -> None
     assert told[-1][0] == told[-1][1] > 0
     assert verify(copy).ok
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.asyncio
+async def test_what_a_killed_backup_left_is_cleared_away(
+    kept: Path, tmp_path: Path
+) -> None:
+    async with SqliteLog(kept, REGISTRY) as log:
+        await archive_log(log, 0)
+    target = tmp_path / "copy.db"
+
+    def look() -> list[str]:
+        (tmp_path / ".copy.db.killed.part" / "copy.db-segments").mkdir(parents=True)
+        shutil.copytree(folder_of(kept), folder_of(target))
+        with part_of(target) as held:  # by somebody who is at it
+            assert backup_log(kept, target).ok
+            assert held.exists()
+        return [each.name for each in tmp_path.glob("*copy*")]
+
+    assert sorted(await run_sync(look)) == ["copy.db", "copy.db-segments"]
+    await run_sync(target.unlink)
+    (segment,) = await run_sync(lambda: list(folder_of(target).iterdir()))
+    await run_sync(segment.write_bytes, b"another log's")
+    with pytest.raises(BackupError, match="of another log"):
+        await run_sync(backup_log, kept, target)
+    assert await run_sync(segment.read_bytes) == b"another log's"
 
 
 def test_a_copy_takes_no_other_file_s_place(kept: Path, tmp_path: Path) -> None:

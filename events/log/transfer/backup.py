@@ -1,5 +1,6 @@
 """Copies a log, archive and all, also while another process writes it."""
 
+import filecmp
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,7 @@ from ..errors import LogError
 from ..reading import open_file, translated
 from ..stored import StoredEvents
 from ..verify import Report, verify
+from .parts import part_of
 
 PAGES = 2048
 """So many pages are copied at a time, 8 MB; then `progress` is called."""
@@ -42,12 +44,9 @@ def backup_log(
     `LogDamagedError` and `OSError`.
     """
     archive = folder_of(target)
-    for taken in (target, archive):
-        if taken.exists():
-            raise BackupError(f"there is {taken} already: name another file")
-    folder = target.with_name(f".{target.name}.{os.getpid()}.part")
-    folder.mkdir()
-    try:
+    if target.exists():
+        raise BackupError(f"there is {target} already: name another file")
+    with part_of(target) as folder:
         copy = folder / target.name
         _copy(path, copy, progress)
         report = verify(copy, registry, folds=folds)
@@ -56,13 +55,27 @@ def backup_log(
                 f"the log cannot be copied as it is damaged, see `log verify`: "
                 f"{report.first}",
             )
+        if archive.exists():
+            _make_way(archive, folder_of(copy))
         if folder_of(copy).exists():
             folder_of(copy).rename(archive)
         copy.rename(target)
         sync_folder(target.parent)
-    finally:
-        shutil.rmtree(folder)
     return report
+
+
+def _make_way(archive: Path, copies: Path) -> None:
+    """Remove segments whose log is not there, if the copy has the very same.
+
+    That is what a backup leaves that was killed before its last step.
+    """
+    for segment in archive.iterdir():
+        twin = copies / segment.name
+        if not twin.exists() or not filecmp.cmp(segment, twin, shallow=False):
+            raise BackupError(
+                f"there is {archive} already, of another log: name another file",
+            )
+    shutil.rmtree(archive)
 
 
 def _copy(path: Path, copy: Path, progress: Callable[[int, int], None] | None) -> None:
