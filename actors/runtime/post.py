@@ -36,15 +36,24 @@ class Post:
             try:
                 self._loop.call_soon_threadsafe(self._deliver)
             except RuntimeError as error:
+                self._due = False  # so that the next one is told as well
+                self._mail.clear()
                 raise SystemClosedError(
                     f"the loop of {ref.path} is closed: its system is over",
                 ) from error
 
     def _deliver(self) -> None:
         self._due = False  # first: what comes from now on is for the next call
-        for _ in range(len(self._mail)):
-            ref, message = self._mail.popleft()
-            try:
-                ref.tell(message)
-            except MailboxFullError:
-                self._undeliverable(ref, message)
+        left = len(self._mail)
+        try:
+            while left:
+                left -= 1
+                ref, message = self._mail.popleft()
+                try:
+                    ref.tell(message)
+                except MailboxFullError:
+                    self._undeliverable(ref, message)
+        finally:  # what nobody can be told does not keep back the rest
+            if left and not self._due:
+                self._due = True
+                self._loop.call_soon(self._deliver)

@@ -69,5 +69,27 @@ def test_a_system_that_is_over_or_not_begun_takes_no_post() -> None:
     with pytest.raises(SystemClosedError, match="use async with"):
         system.post(None, Add())  # type: ignore[arg-type]  # there is none yet
     counter = asyncio.run(host())
-    with pytest.raises(SystemClosedError, match="its system is over"):
+    for _ in range(2):  # each of them
+        with pytest.raises(SystemClosedError, match="its system is over"):
+            system.post(counter, Add())
+
+
+class Entity(Counter):
+    def __init__(self, _: str) -> None:
+        super().__init__()
+
+
+@pytest.mark.asyncio
+async def test_a_message_that_cannot_be_told_does_not_keep_back_the_next() -> None:
+    said: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(context["exception"]))
+    async with ActorSystem() as system:
+        counter = await system.spawn(spec("counter", Counter))
+        system.post(system.entity(Entity, ""), Add())
         system.post(counter, Add())
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+        assert await counter.ask(Get()) == 1
+    assert [type(error) for error in said] == [ValueError]
