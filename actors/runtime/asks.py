@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .cell import Cell
     from .clock import Alarm, Clock
     from .messages import Message
+    from .origin import Origin
     from .pump import Pump
 
 SWEEP_S: Final = 0.25
@@ -36,10 +37,10 @@ class Asks:
         target: "Cell",
         message: "Message",
         timeout_s: float,
+        origin: "Origin | None",
     ) -> None:
         """Fail `reply` with `AskTimeoutError` unless it is answered in time."""
         due_s = self._clock.now_s() + timeout_s
-        origin = self._pump.origin
         if origin is not None and origin.deadline_s is not None:
             due_s = min(due_s, origin.deadline_s)
         self._open.append((due_s, reply, target, message, timeout_s))

@@ -118,7 +118,7 @@ class Cell(Inbox):
         else:
             self._queue((message, reply, origin))
         if not reply.done():
-            pump.asks.add(reply, self, message, timeout_s)
+            pump.asks.add(reply, self, message, timeout_s, origin)
         return reply
 
     def _asked_by(

@@ -56,7 +56,8 @@ class Later:
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; harmless when nobody waits any more."""
-        refuse(self._reply, error)
+        reply, self._reply = self._reply, None
+        refuse(reply, error)
 
 
 class ActorContext:

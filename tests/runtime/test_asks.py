@@ -156,13 +156,18 @@ async def test_a_late_answer_is_a_dead_message() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_deadline_that_travels_ends_an_ask_earlier() -> None:
+async def test_a_deadline_that_travels_ends_all_asks_earlier() -> None:
     clock = ManualClock()
+    inner: list[AskTimeoutError] = []
 
     class Forward(Actor):
         @handles
         async def forward(self, message: Through) -> object:
-            return await message.refs[0].ask(GetSlowly(1000), timeout_s=50)
+            try:
+                return await message.refs[0].ask(GetSlowly(1000), timeout_s=50)
+            except AskTimeoutError as error:
+                inner.append(error)
+                return None
 
     async with ActorSystem(clock=clock) as system:
         counter = await system.spawn(spec("counter", Counter))
@@ -171,8 +176,10 @@ async def test_a_deadline_that_travels_ends_an_ask_earlier() -> None:
         asked = forward.ask(Through((counter,)), timeout_s=50, origin=origin)
         clock.advance(2)
 
-        with pytest.raises(AskTimeoutError, match="/counter"):
+        with pytest.raises(AskTimeoutError, match="/forward"):
             await asked
+        await system.settled()
+        assert [error.path for error in inner] == ["/counter"]
 
 
 @pytest.mark.asyncio
@@ -240,6 +247,7 @@ async def test_an_answer_can_be_an_error_in_a_later_turn() -> None:
 
         with pytest.raises(ValueError, match="nothing to say"):
             await ring
+        assert system.dead_messages.count == 0
 
 
 @pytest.mark.asyncio
