@@ -46,7 +46,8 @@ def link(one: "Cell", other: "Cell") -> None:
             if error is not None:
                 fell(fated, LinkedError(first.path, error))
 
-        on_end(fated, first, ("link", fated, first), fall)
+        if not fated.stopped:
+            on_end(fated, first, ("link", fated, first), fall)
 
 
 def unlink(one: "Cell", other: "Cell") -> None:

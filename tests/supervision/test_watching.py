@@ -223,6 +223,17 @@ async def test_linking_to_one_who_died_of_an_error_is_fatal_at_once() -> None:
 
 
 @pytest.mark.asyncio
+async def test_linking_to_one_who_has_stopped_keeps_nothing_of_it() -> None:
+    async with ActorSystem() as system:
+        a, b = await guard(system, "a"), await guard(system, "b")
+        await system.stop(b)
+        await a.ask(Link(b))
+        system.link(b, a)
+
+        assert system.tree().children[0].watchers == 0
+
+
+@pytest.mark.asyncio
 async def test_actors_that_watch_each_other_can_stop_in_any_order() -> None:
     async with ActorSystem() as system:
         a, b = await guard(system, "a"), await guard(system, "b")
