@@ -1,6 +1,7 @@
 """What a decision has to know of a pipeline: its stages, their limits, its end."""
 
 from collections.abc import Container, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from typing import Literal
 
@@ -40,7 +41,7 @@ class Plan:
         """Whether the queue refuses when full, so that it must be asked beforehand."""
         self.put_offs_max = put_offs_max
         names = list(self.stages)
-        self._after = {
+        self._after: dict[str, tuple[AbstractSet[str], str]] = {
             name: (frozenset(names[:at]), following)
             for at, (name, following) in enumerate(pairwise([*names, ""]))
         }
