@@ -18,7 +18,7 @@ from ...events.log.artifacts import ArtifactStore
 from ...events.log.sqlite import SqliteLog
 from .catalogue import open_catalogue
 from .chaos import ChaosGraph
-from .errors import InvalidDocumentError, VerificationError
+from .errors import GraphError, InvalidDocumentError, VerificationError
 from .graph import Graph, open_graph
 from .index import open_index
 from .job import DocumentJob
@@ -64,6 +64,8 @@ async def _open_stores(
 ) -> AsyncGenerator[DocumentJob, None]:
     artifacts = ArtifactStore(layout.artifacts)
     await artifacts.sweep()
+    manifests = Manifests(layout.manifests)
+    await _require_graph(layout, manifests)
     async with (
         open_graph(layout.graph, artifacts) as graph,
         open_index(layout.index) as index,
@@ -80,7 +82,6 @@ async def _open_stores(
                 now_s=system.clock.now_s,
                 burst_mean_s=settings.chaos_burst_s,
             )
-        manifests = Manifests(layout.manifests)
         workshop = Workshop(
             artifacts,
             guarded,
@@ -88,6 +89,7 @@ async def _open_stores(
             manifests,
             size_bytes_max=settings.size_bytes_max,
         )
+        await workshop.restore_index()
         population = Population(guarded, catalogue, graph_timeout_s=settings.call_s)
         breaker = await _open_breaker(system, settings)
         coordinator = await _start_coordinator(system, population, settings, log)
@@ -109,6 +111,20 @@ async def _open_stores(
             catalogue=catalogue,
             index=index,
         )
+
+
+async def _require_graph(layout: Layout, manifests: Manifests) -> None:
+    """Refuse to go on in an empty graph, or catalogue, in the place of one that is lost.
+
+    What the log says is done is not done again, so they would stay without it.
+    """
+    done = len(await manifests.paths())
+    for path in (layout.graph, layout.catalogue):
+        if done and not await run_sync(path.exists):
+            raise GraphError(
+                f"{path} is gone, with {done} documents in it: restore it from a "
+                "backup, or ingest them into another data folder"
+            )
 
 
 async def _open_breaker(system: ActorSystem, settings: DocumentSettings) -> Breaker:

@@ -132,6 +132,6 @@ def _prepare(path: Path, database: Database) -> None:
             connection.execute(_TABLE)
     except sqlite3.Error as error:
         raise CatalogueError(
-            f"the catalogue {path} failed ({error}): repair its disk, or move the "
-            "file away and ingest again"
+            f"the catalogue {path} failed ({error}): repair its disk, or restore it "
+            "from a backup"
         ) from error

@@ -130,8 +130,8 @@ class GraphConnection:
             )
         if "not a valid" in message:
             return GraphError(
-                f"{self._path} is no graph: restore it from a backup, or move it away "
-                "and ingest again",
+                f"{self._path} is no graph: restore it from a backup, or ingest into "
+                "another data folder",
             )
         return GraphUnavailableError(
             f"{self._path} cannot be opened by process {os.getpid()}: {message}"

@@ -76,9 +76,16 @@ class Manifests:
         if found is not None and found.submission == submission:
             await run_sync(_restore, self.path(key))
 
+    async def paths(self) -> list[Path]:
+        """Return where all manifests are."""
+        return await run_sync(lambda: sorted(self.root.glob("??/*.json")))
+
     async def read(self, key: str) -> Manifest | None:
         """Return a document's manifest. Raises `ManifestError` for a damaged one."""
-        path = self.path(key)
+        return await self.read_at(self.path(key))
+
+    async def read_at(self, path: Path) -> Manifest | None:
+        """Return the manifest in a file, None if it is gone. Raises `ManifestError`."""
         try:
             data = await anyio.Path(path).read_bytes()
         except FileNotFoundError:

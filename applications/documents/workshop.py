@@ -155,8 +155,24 @@ class Workshop:
         if earlier is None:
             await self._index.remove(source.key)
             return
-        body = await self._artifacts.read(Artifact(earlier.text, earlier.text_bytes))
-        indexed = Indexed(earlier.key, earlier.kind, earlier.title, earlier.text)
+        await self._index_again(earlier)
+
+    async def restore_index(self) -> None:
+        """Index again what manifests speak of, if the index has lost any of it.
+
+        A document is in the index before it has its manifest, and after it has none.
+        """
+        paths = await self._manifests.paths()
+        if await self._index.count() >= len(paths):
+            return
+        for path in paths:
+            manifest = await self._manifests.read_at(path)
+            if manifest is not None:
+                await self._index_again(manifest)
+
+    async def _index_again(self, manifest: Manifest) -> None:
+        body = await self._artifacts.read(Artifact(manifest.text, manifest.text_bytes))
+        indexed = Indexed(manifest.key, manifest.kind, manifest.title, manifest.text)
         await self._index.put(indexed, body.decode())
 
     async def finalise(

@@ -260,3 +260,24 @@ def test_interrupted_it_stops_in_order_and_says_how_to_go_on(
     assert process.returncode == 1
     (line,) = errors.splitlines()
     assert line == "dramaturg: interrupted; run the same command again to go on"
+
+
+def test_a_lost_index_is_built_anew_and_a_lost_graph_is_not_taken_for_an_empty_one(
+    dramaturg: Run, docs: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    data = tmp_path / "var"
+    dramaturg("ingest", docs, "--data", data)
+    (data / "index.sqlite").unlink()
+    capsys.readouterr()
+
+    assert dramaturg("ingest", docs, "--data", data) == 0
+    assert "3 in the graph, 3 in the index" in capsys.readouterr().out
+    assert dramaturg("search", "structlog", "--data", data, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "two.md"
+
+    for name in ("graph.lbug", "catalogue.sqlite"):
+        (data / name).rename(data / "away")
+        assert dramaturg("ingest", docs, "--data", data) == 1
+        assert f"{name} is gone, with 3 documents in it" in capsys.readouterr().err
+        assert not (data / name).exists()
+        (data / "away").rename(data / name)
