@@ -148,7 +148,9 @@ class PipelineActor(ItemEffects):
         for stream, item in self.states.items() if is_new else ():
             if item.phase == "running" and item.stage == stage:
                 about = (stage, item.attempt, item.undoing, item.redrives)
-                self.ctx.self.tell(AttemptLost(stream, *about), origin=origin(item))
+                lost = AttemptLost(stream, *about)
+                self.doomed.add(lost)
+                self.ctx.self.tell(lost, origin=origin(item))
         self.generations[stage] = message.generation
         self.board.manned.add(stage)
         self.fill_soon()

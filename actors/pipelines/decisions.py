@@ -69,6 +69,8 @@ class ItemDecisions(StreamOwner[Item]):
         """The actor of the dead letter queue."""
         self.board = Board(pipeline)
         self.tally = Tally(pipeline)
+        self.doomed: set[AttemptLost] = set()
+        """Attempts about to be counted as lost: not to be made if they can be yet."""
         self.redriving: dict[str, Redrive] = {}
         """What dead letters are being taken back, by their items."""
 
@@ -143,6 +145,8 @@ class ItemDecisions(StreamOwner[Item]):
         ctx: OwnerContext,
     ) -> OwnerDecision:
         """Count an attempt as used that a crash swallowed; the next one is spread."""
+        if isinstance(command, AttemptLost):
+            self.doomed.discard(command)
         item = states.get(command.stream)
         if item is None or not attempts.is_current(item, command):
             return NOTHING

@@ -33,7 +33,15 @@ from . import rollback
 from .crew import Crew
 from .decisions import ItemDecisions
 from .item import Item
-from .messages import AbortAttempt, AskForRoom, Fill, RunAttempt, Unblock, Wake
+from .messages import (
+    AbortAttempt,
+    AskForRoom,
+    AttemptLost,
+    Fill,
+    RunAttempt,
+    Unblock,
+    Wake,
+)
 from .moment import Moment
 from .pipeline import Pipeline
 
@@ -161,6 +169,11 @@ class ItemEffects(ItemDecisions):
             and item.stage == stage
             and item.attempt == attempt
             and item.undoing == undoing
+            and (
+                not self.doomed
+                or AttemptLost(stream, stage, attempt, undoing, item.redrives)
+                not in self.doomed
+            )
         ):
             generation = self.generations[stage]
             run = RunAttempt(item, stage, attempt, undoing, generation)

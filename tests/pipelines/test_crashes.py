@@ -14,7 +14,12 @@ from dramaturg.actors.runtime import ActorStoppedError, ActorSystem
 from dramaturg.events.dead_letters import RedriveRequested
 from dramaturg.events.log import LogUnavailableError, StreamAppend
 from dramaturg.events.log.memory import MemoryLog
-from dramaturg.events.pipelines import CompensationFailed, Progressed, Resumed
+from dramaturg.events.pipelines import (
+    CompensationFailed,
+    Progressed,
+    Resumed,
+    RetryScheduled,
+)
 from dramaturg.events.vocabulary import vocabulary
 from dramaturg.testing import run_seeded
 
@@ -354,6 +359,32 @@ def test_an_attempt_is_not_lost_because_its_worker_is_heard_of_once_more() -> No
 
     for seed in range(30):
         run_seeded(seed, main)
+
+
+def test_an_attempt_about_to_be_counted_as_lost_is_not_made() -> None:
+    """Its worker is restarted while the event that starts it is being written."""
+
+    async def main() -> None:
+        read = Actions()
+        async with stand() as s:
+            await s.start(pipeline(Stage("read", read, retry=STEADY)))
+            s.log.hold()
+            submitting = asyncio.create_task(s.running.submit())
+            await s.system.settled()
+            s.system.kill(s.system.ref("/pipelines/letters/read"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            s.log.release()
+            item = (await submitting).item
+            await s.running.result(item)
+            events = await s.events(item)
+
+        lost = [e.attempt for e in events if isinstance(e, RetryScheduled)]
+        assert sorted(lost + read.attempts) == [1, 2]
+
+    for turns in range(4):
+        for seed in range(15):
+            run_seeded(seed, main)
 
 
 @pytest.mark.asyncio
