@@ -1,6 +1,7 @@
 """Workers, actors, the log and the process go down; items do not."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -364,7 +365,7 @@ def test_an_attempt_is_not_lost_because_its_worker_is_heard_of_once_more() -> No
 def test_an_attempt_about_to_be_counted_as_lost_is_not_made() -> None:
     """Its worker is restarted while the event that starts it is being written."""
 
-    async def main() -> None:
+    async def main(turns: int) -> None:
         read = Actions()
         async with stand() as s:
             await s.start(pipeline(Stage("read", read, retry=STEADY)))
@@ -384,7 +385,7 @@ def test_an_attempt_about_to_be_counted_as_lost_is_not_made() -> None:
 
     for turns in range(4):
         for seed in range(15):
-            run_seeded(seed, main)
+            run_seeded(seed, partial(main, turns))
 
 
 @pytest.mark.asyncio
