@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from . import lifecycle
 from .cell import Cell, new_cell
 from .errand import together
-from .errors import ChildExistsError, SystemClosedError
+from .errors import ChildExistsError, SystemClosedError, TreeTooDeepError
 from .keeper import Supervision
 from .spec import SupervisorSpec
 
@@ -16,12 +16,22 @@ _TAKES_CHILDREN: Final = frozenset({"starting", "running", "failed", "suspended"
 """In these states a cell will stop its children before it goes down."""
 
 
+DEPTH_MAX: Final = 200
+"""Levels of a tree. A stop, and a start of supervisors with their children, goes down
+through all of them at once, four frames of Python's stack for each."""
+
+
 class Children:
     """The cells under a cell, by id."""
 
-    __slots__ = ("cells", "parent", "prefix", "supervision")
+    __slots__ = ("cells", "depth", "parent", "prefix", "supervision")
 
     def __init__(self, parent: Cell) -> None:
+        above = None if parent.parent is None else parent.parent.children
+        self.depth: int = 1 if above is None else above.depth + 1
+        """How many levels of actors there are down to these."""
+        if self.depth > DEPTH_MAX:
+            raise TreeTooDeepError(parent.path, DEPTH_MAX)
         self.parent = parent
         self.prefix = f"{parent.path.rstrip('/')}/"
         """What the paths of the children begin with."""
@@ -38,9 +48,10 @@ class Children:
             raise SystemClosedError(f"{parent.path} is {parent.state}: no {path} now")
         if name in cells and not cells[name].stopped:
             raise ChildExistsError(self.prefix + name)
-        cell = cells[name] = new_cell(parent.pump, spec, parent)
+        cell = new_cell(parent.pump, spec, parent)
         if type(spec) is SupervisorSpec:
             cell.own_extras().children = Children(cell)
+        cells[name] = cell
         return cell
 
     def renew(self, cell: Cell) -> Cell:

@@ -75,6 +75,17 @@ class ChildExistsError(ActorError):
         self.path = path
 
 
+class TreeTooDeepError(ActorError):
+    """An actor stands too far from the root to have children."""
+
+    def __init__(self, path: str, depth_max: int) -> None:
+        super().__init__(
+            f"{path.count('/')} levels down no actor has children, {depth_max} is the "
+            f"limit ({path[:80]}...): spawn it under an actor further up",
+        )
+        self.path = path
+
+
 class MailboxFullError(ActorError):
     """The mailbox is at its bound."""
 

@@ -9,7 +9,9 @@ from dramaturg.actors.runtime import (
     AnySpec,
     ChildSpec,
     SupervisorSpec,
+    TreeTooDeepError,
 )
+from dramaturg.actors.runtime.children import DEPTH_MAX
 
 from ..runtime.actors import AskFail, Counter, spec
 
@@ -52,3 +54,29 @@ async def test_an_error_is_quoted_once_however_many_links_it_goes_through() -> N
         await system.settled()
 
     assert str(last.error) == "the linked actor /a38 ended: ValueError('AskFail')"
+
+
+@pytest.mark.asyncio
+async def test_a_tree_can_be_as_deep_as_its_limit() -> None:
+    tree: AnySpec = spec("leaf", Counter)
+    for _ in range(DEPTH_MAX - 1):
+        tree = SupervisorSpec(id="s", children=[tree])
+    async with ActorSystem() as system:
+        await system.spawn(tree)
+
+        assert len(list(system.cells())) == DEPTH_MAX + 1
+        await system.stop(system.ref("/s"))
+        assert len(list(system.cells())) == 1
+
+
+@pytest.mark.asyncio
+async def test_no_actor_has_children_further_down_than_the_limit() -> None:
+    async with ActorSystem() as system:
+        ref = await system.spawn(spec("a", Counter))
+        for _ in range(DEPTH_MAX - 1):
+            ref = await system.spawn(spec("a", Counter), under=ref)
+        for deeper in (spec("a", Counter), SupervisorSpec(id="s")):
+            with pytest.raises(TreeTooDeepError, match="further up"):
+                await system.spawn(deeper, under=ref)
+
+        assert len(list(system.cells())) == DEPTH_MAX + 1
