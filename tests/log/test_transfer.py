@@ -372,6 +372,11 @@ async def test_what_a_killed_backup_left_is_cleared_away(
         return [each.name for each in tmp_path.glob("*copy*")]
 
     assert sorted(await run_sync(look)) == ["copy.db", "copy.db-segments"]
+    left = tmp_path / ".copy.db.killed.part"  # after its last step but one
+    await run_sync(left.mkdir)
+    with pytest.raises(BackupError, match="already: name"):
+        await run_sync(backup_log, kept, target)
+    assert not await run_sync(left.exists)
     await run_sync(target.unlink)
     (segment,) = await run_sync(lambda: list(folder_of(target).iterdir()))
     await run_sync(segment.write_bytes, b"another log's")

@@ -44,9 +44,9 @@ def backup_log(
     `LogDamagedError` and `OSError`.
     """
     archive = folder_of(target)
-    if target.exists():
-        raise BackupError(f"there is {target} already: name another file")
     with part_of(target) as folder:
+        if target.exists():
+            raise BackupError(f"there is {target} already: name another file")
         copy = folder / target.name
         _copy(path, copy, progress)
         report = verify(copy, registry, folds=folds)
