@@ -169,11 +169,24 @@ class Pump:
                         if now_s - until_s > SLOW_S:
                             self._report(cell, now_s - until_s + SLICE_S)
                         break
-        finally:  # also when a handler wants the process to end
-            if ready:
-                self.loop.call_soon(self.run, context=self.base)
-            else:
-                self.parked = True
+        except BaseException as error:
+            self._interrupted(error)
+            raise
+        finally:
+            self._park()
+
+    def _park(self) -> None:
+        """End a slice; there is another one if somebody is ready."""
+        if self.ready:
+            self.loop.call_soon(self.run, context=self.base)
+        else:
+            self.parked = True
+
+    def _interrupted(self, error: BaseException) -> None:
+        """Fail the actor whose handler wants the process to end; the host decides."""
+        actor, self.current, self.origin = self.current, None, None
+        if actor is not None and not actor.gate & BUSY:
+            actor.fail(error)
 
     @staticmethod
     def _report(cell: "Cell", took_s: float) -> None:

@@ -16,6 +16,7 @@ from dramaturg.actors.runtime import (
     Actor,
     ActorSystem,
     Message,
+    Ref,
     SupervisorSpec,
     handles,
 )
@@ -101,6 +102,39 @@ async def test_systems_that_come_and_go_leave_no_task_thread_file_or_memory() ->
     assert objects < LIVES // 2, "a life keeps an object"
     # the free lists of msgspec and CPython fill up at first, a block or two a life
     assert blocks < 300 + 2 * LIVES, "a life keeps blocks of memory"
+
+
+class Quit(Message):
+    pass
+
+
+class Quitting(Counter):
+    @handles
+    def quit(self, _: Quit) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_in_a_handler_fails_its_actor_and_goes_on_to_the_host() -> None:
+    async def quits() -> None:
+        for message in (Add(1), Quit(), Add(2)):
+            quitting.tell(message)
+        await asyncio.sleep(1)
+
+    async def goes_on() -> int:
+        return await quitting.ask(Get(), timeout_s=1)
+
+    async def begin() -> Ref:
+        await system.__aenter__()
+        return await system.spawn(spec("a", Quitting))
+
+    system = ActorSystem()
+    with asyncio.Runner() as runner:
+        quitting = runner.run(begin())
+        with pytest.raises(KeyboardInterrupt):
+            runner.run(quits())
+
+        assert runner.run(goes_on()) == 2
+        assert system.tree().children[0].restarts == 1
 
 
 class Say(Message):
