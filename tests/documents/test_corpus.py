@@ -171,8 +171,12 @@ def test_a_file_that_may_be_read_at_last_is_a_new_submission(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.txt").write_text("x")
+
+    def never(*_: object) -> bool:
+        return False
+
     with monkeypatch.context() as refused:
-        refused.setattr(os, "access", lambda *_: False)
+        refused.setattr(os, "access", never)
         (before,) = from_paths([tmp_path]).sources
 
     (after,) = from_paths([tmp_path]).sources
