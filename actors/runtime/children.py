@@ -16,7 +16,7 @@ _TAKES_CHILDREN: Final = frozenset({"starting", "running", "failed", "suspended"
 """In these states a cell will stop its children before it goes down."""
 
 
-DEPTH_MAX: Final = 200
+DEPTH_MAX: Final = 100
 """Levels of a tree. A stop, and a start of supervisors with their children, goes down
 through all of them at once, four frames of Python's stack for each."""
 
