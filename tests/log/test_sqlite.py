@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import threading
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -271,8 +271,11 @@ def test_a_loop_that_was_closed_ends_the_writer(tmp_path: Path) -> None:
         log.submit([on("a/1", 0, Started())], AT, lambda _: None)
         await asyncio.sleep(0)
 
-    loop.run_until_complete(submit())
-    loop.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # the writer waits until the loop is closed
+        loop.run_until_complete(submit())
+        loop.close()
+        other.execute("ROLLBACK")
     thread.join(20)
 
     assert not thread.is_alive()
