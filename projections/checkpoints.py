@@ -3,11 +3,10 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
+from ..events.closing import Closing
 from .errors import CheckpointsError
 
 _CREATE = """
@@ -32,7 +31,7 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False):
     state: bytes
 
 
-class Checkpoints:
+class Checkpoints(Closing):
     """A SQLite file with one row per projection. Blocking: use it in a thread.
 
     Position and state stand in one row, hence in one transaction: whatever a crash
@@ -59,19 +58,6 @@ class Checkpoints:
         except sqlite3.Error as error:
             self._db.close()
             raise self._unusable(error) from error
-
-    def __enter__(self) -> Self:
-        """Return the open file."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def close(self) -> None:
         """Close the file; checkpoints that were saved stay."""

@@ -12,6 +12,7 @@ import msgspec
 from anyio.to_thread import run_sync
 
 from ...actors.retries import TransientError
+from ...events.durable import sync_folder
 from ...events.log.errors import MALFORMED
 from .errors import DocumentError
 from .kinds import Kind
@@ -114,7 +115,7 @@ def _restore(path: Path) -> None:
             previous.replace(path)
         else:
             path.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _replace(temporary: Path, path: Path, data: bytes) -> None:
@@ -123,15 +124,7 @@ def _replace(temporary: Path, path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 @contextmanager

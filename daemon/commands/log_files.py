@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from msgspec.structs import asdict
 
 from ...events import vocabulary
-from ...events.log.archive.segment import sync_folder
+from ...events.durable import sync_folder
 from ...events.log.transfer import Exported, backup_log, export_log, import_log
 from ...events.log.transfer.exporting import Write
 from ...events.log.transfer.parts import part_of

@@ -24,6 +24,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from ..durable import sync_folder
 from ..errors import DramaturgError
 
 if TYPE_CHECKING:
@@ -287,14 +288,6 @@ class _Stop:
     asked = False
 
 
-def _sync_folder_now(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _read_now(path: Path) -> tuple[bytes, str]:
     contents = path.read_bytes()
     return contents, hashlib.sha256(contents).hexdigest()
@@ -305,6 +298,6 @@ def _remove_now(path: Path) -> None:
         path.unlink()
 
 
-_sync_folder = aiofiles.os.wrap(_sync_folder_now)
+_sync_folder = aiofiles.os.wrap(sync_folder)
 _fsync = aiofiles.os.wrap(os.fsync)
 _remove = aiofiles.os.wrap(_remove_now)

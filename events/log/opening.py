@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from ..durable import sync_folder
 from .archive import folder_of
 from .digest import FIRST
 from .errors import LogDamagedError, LogError, LogUnavailableError
@@ -128,8 +129,4 @@ def _write_again(path: Path) -> None:
             file.seek(-len(chunk), os.SEEK_CUR)
             file.write(chunk)
         os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import structlog
 
+from ..closing import Closing
 from ..registry import Registry
 from .api import Recorded, Snapshot, StreamHead
 from .digest import FIRST, key_digest, snapshot_digest
@@ -28,7 +27,7 @@ _SNAPSHOTS_TRIED = 8
 _log = structlog.get_logger()
 
 
-class LogReader:
+class LogReader(Closing):
     """A log file, read-only. Blocking: use it from a tool or a thread.
 
     It may be read while another process writes it, and after its writer was killed.
@@ -55,19 +54,6 @@ class LogReader:
         """The rows as they are in the file."""
         self._rows = self.stored.query
         self._digest = "digest" if format_of(self._db) > 1 else "NULL"
-
-    def __enter__(self) -> Self:
-        """Return the open reader."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

@@ -5,6 +5,7 @@ import shutil
 from hashlib import blake2b, file_digest, sha256
 from pathlib import Path
 
+from ....events.durable import sync_folder
 from ..errors import ChangedMeanwhileError, TransactionRefusedError
 
 
@@ -38,15 +39,6 @@ def digest(path: Path) -> str:
 def digest_of_text(text: str) -> str:
     """Return the digest that a file with this text has."""
     return sha256(text.encode()).hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was renamed or removed in a folder survive a power loss."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_folders(folder: Path) -> tuple[str, ...]:

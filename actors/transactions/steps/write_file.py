@@ -7,6 +7,7 @@ import aiofiles
 import msgspec
 from anyio.to_thread import run_sync
 
+from ....events.durable import sync_folder
 from ....events.transactions import InDoubt
 from ..errors import ChangedMeanwhileError, TransactionRefusedError
 from ..news import Answered
@@ -169,4 +170,4 @@ def _forget_attempts(folder: Path, call: Call) -> None:
 def _remove_folder(folder: Path) -> None:
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-        disk.sync_folder(folder.parent)
+        sync_folder(folder.parent)

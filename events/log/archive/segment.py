@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from ...durable import sync_folder
 from ..errors import MALFORMED, LogDamagedError
 from ..lines import decode_line, encode_line
 from ..rows import Row
@@ -116,15 +117,6 @@ def _write_blocks(file: BinaryIO, rows: Iterable[Row]) -> tuple[list[Block], int
 
 def _write_member(file: BinaryIO, text: bytes) -> None:
     file.write(gzip.compress(text, LEVEL, mtime=0))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was created and renamed in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def file_digest(path: Path) -> bytes:

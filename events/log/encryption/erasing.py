@@ -9,9 +9,9 @@ from typing import Protocol
 import msgspec
 from anyio.to_thread import run_sync
 
+from ...durable import sync_folder
 from ...event import Event
 from ..api import Appended, Context, Recorded, StreamAppend, StreamHead
-from ..archive.segment import sync_folder
 from ..errors import LogError
 from .event import STREAM, ErasureBegan, OwnerErased
 from .keyring import SNAPSHOTS, Keyring

@@ -18,6 +18,7 @@ from typing import Literal
 
 import msgspec
 
+from ...durable import sync_folder
 from ..errors import MALFORMED, LogDamagedError
 from .ciphertext import PREFIX
 
@@ -77,7 +78,7 @@ def writing(path: Path) -> "Generator[KeyFile, None, None]":
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if made:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         file = KeyFile(path, fd)
         file.repair()
         yield file
@@ -150,11 +151,3 @@ def _bytes(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         return b""
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -1,9 +1,9 @@
 """Reads a log in PostgreSQL through one connection."""
 
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
+from ...closing import Closing
 from ...registry import Registry
 from ..api import Recorded, Snapshot, StreamHead
 from ..digest import FIRST, key_digest, snapshot_digest
@@ -19,7 +19,7 @@ T = TypeVar("T")
 _HEADS = "SELECT stream, kind, version, position, open FROM streams"
 
 
-class PostgresReader:
+class PostgresReader(Closing):
     """A log in a schema of a PostgreSQL database, read-only. Blocking.
 
     Every call is a transaction of its own. Raises `LogUnreadableError` when the
@@ -43,19 +43,6 @@ class PostgresReader:
         self.stored = PostgresStore(conninfo, schema=schema, node=node)
         """The rows as they are in the database."""
         self._rows = self.stored.query
-
-    def __enter__(self) -> Self:
-        """Return the open reader."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the connection."""
-        self.close()
 
     def close(self) -> None:
         """Close the connection."""

@@ -5,11 +5,11 @@ import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from eventsourcing.persistence import OperationalError
 
+from ...closing import Closing
 from ..lock import WriterLock
 from ..reading import open_file
 from ..schema import connect_writer
@@ -18,7 +18,7 @@ READERS_MAX = 8
 """So many threads read at once; more wait for their turn."""
 
 
-class LogDatastore:
+class LogDatastore(Closing):
     """A log file that this process alone writes; for any number of threads.
 
     The library's own datastore is not used: its pool closes connections that other
@@ -49,19 +49,6 @@ class LogDatastore:
         self._idle_lock = threading.Lock()
         self._readers = threading.BoundedSemaphore(READERS_MAX)
         self._closed = False
-
-    def __enter__(self) -> Self:
-        """Return the open datastore."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection, None, None]:

@@ -9,10 +9,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ...durable import sync_folder
 from ...fold import Fold
 from ...registry import Registry
 from ..archive import folder_of
-from ..archive.segment import sync_folder
 from ..errors import LogError
 from ..reading import open_file, translated
 from ..stored import StoredEvents
