@@ -113,20 +113,6 @@ class ItemDecisions(StreamOwner[Item]):
             keys = (IdempotencyKey(self.pipeline.stream, command.key, stream),)
         return OwnerDecision((Write(stream, (event,)),), submitted(stream), keys)
 
-    def succeeded(
-        self, states: Items, outcome: StageSucceeded, ctx: OwnerContext
-    ) -> OwnerDecision:
-        """Do what `judge` does, for nearly all reports are of a success."""
-        item = states.get(outcome.stream)
-        if item is None:
-            return NOTHING
-        board = self.board
-        moment = Moment(board.plan, ctx.at_us, board.free, item.stage)
-        events = attempts.succeeded(item, outcome, moment)
-        if not events or events[-1].__class__ is GaveUp:
-            return self.decided(item, events, moment)
-        return OwnerDecision((Write(item.stream, events),))
-
     def judge(
         self, states: Items, outcome: Outcome, ctx: OwnerContext
     ) -> OwnerDecision:
@@ -250,7 +236,7 @@ def submitted(stream: str, *, is_new: bool = True) -> Submitted:
 Decide = Callable[[Any, Items, Any, OwnerContext], OwnerDecision]
 
 DECISIONS: dict[type[Message], Decide] = {
-    StageSucceeded: ItemDecisions.succeeded,
+    StageSucceeded: ItemDecisions.judge,
     Submit: ItemDecisions.submit,
     StartItem: ItemDecisions.start,
     StageFailed: ItemDecisions.judge,
@@ -270,6 +256,7 @@ DECISIONS: dict[type[Message], Decide] = {
 }
 
 JUDGES: dict[type[Outcome], Callable[[Item, Any, Moment], Events]] = {
+    StageSucceeded: attempts.succeeded,
     StageFailed: attempts.failed,
     StageRejected: attempts.rejected,
     StageAborted: attempts.aborted,
