@@ -218,6 +218,41 @@ async def test_a_notice_that_is_lost_is_made_up_for(
 
 
 @pytest.mark.asyncio
+async def test_a_renewal_tells_of_what_others_wrote_and_leaves_the_rest_to_the_writer(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: asyncio.Queue[int] = asyncio.Queue()
+    renewed = threading.Semaphore(0)
+    deaf = threading.Event()
+    renew = Lease._renewed  # pyright: ignore[reportPrivateUsage] - told all at its end
+
+    def renew_and_say_so(lease: Lease) -> bool:
+        alive = renew(lease)
+        renewed.release()
+        return alive
+
+    def hear(_: Lease, timeout_s: float) -> None:
+        deaf.wait(timeout_s)
+
+    def on_heard(log: PostgresLog, position: int) -> None:
+        if log.node.endswith("-a"):
+            heard.put_nowait(position)
+
+    monkeypatch.setattr(Lease, "_renewed", renew_and_say_so)
+    monkeypatch.setattr(Lease, "_hear", hear)
+    monkeypatch.setattr(PostgresLog, "_on_heard", on_heard)
+    async with node("a", lease_s=0.3) as a:
+        await append(a, "part/1", 0, Started("x"))
+        for _ in range(3):  # the first may have begun before the append
+            await to_thread.run_sync(renewed.acquire)
+        assert heard.empty()
+
+        async with node("b", lease_s=600) as b:
+            await append(b, "part/2", 0, Started("x"))
+            assert await heard.get() == 2
+
+
+@pytest.mark.asyncio
 async def test_a_claim_outlives_a_failure_of_the_log(node: Node, sql: Sql) -> None:
     async with node("a") as a, node("b") as b:
         await a.claim("part/")

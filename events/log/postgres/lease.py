@@ -17,10 +17,15 @@ RENEWALS = 3
 _LOOK_EVERY_S = 0.5
 """How long a lease that ends may be waited for, if it hears nothing."""
 
-# One that is over and that nobody has fenced is as good as ever.
+# One that is over and that nobody has fenced is as good as ever. What this node wrote
+# last its writer tells of, after those who wait for it, and with it all before; a
+# header's text is the first in which `"epoch":` can stand.
 _RENEW = """
 UPDATE nodes SET expires = clock_timestamp() + make_interval(secs => %s)
-WHERE epoch = %s RETURNING (SELECT next_position - 1 FROM meta)
+WHERE epoch = %s RETURNING (
+    SELECT position FROM events WHERE position = (SELECT next_position - 1 FROM meta)
+    AND substring(state FROM '"epoch":([0-9]+)') IS DISTINCT FROM nodes.epoch::text
+)
 """
 
 
@@ -28,7 +33,7 @@ class Heard(NamedTuple):
     """What a lease calls, from its thread."""
 
     committed: Callable[[int], None]
-    """With the last position of what was committed, perhaps by this node."""
+    """With the last position, of what another node committed."""
     freed: Callable[[], None]
     """Another node has given up something that it had claimed."""
     lost: Callable[[], None]
@@ -38,7 +43,7 @@ class Heard(NamedTuple):
 class Lease:
     """Renews the lease of an epoch, and hears what nodes tell each other, in a thread.
 
-    At each renewal it looks at the log's position, so that a notice that was lost
+    At each renewal it looks at the log's last event, so that a notice that was lost
     is made up for in a third of `lease_s`.
     """
 
@@ -108,12 +113,13 @@ class Lease:
             self._heard.freed()
 
     def _renewed(self) -> bool:
-        """Renew the lease, and look at the position in case some news was lost."""
+        """Renew the lease, and look at the last event in case some news was lost."""
         terminate_overdue(self._db)
         row: Any = self._db.execute(_RENEW, (self._lease_s, self._epoch)).fetchone()
         if row is None:
             return False
-        self._heard.committed(row[0])
+        if row[0] is not None:
+            self._heard.committed(row[0])
         return True
 
     def _lose(self) -> None:
