@@ -1,7 +1,6 @@
 """Writes groups of appends into the tables, each group in one transaction."""
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import itemgetter
@@ -11,7 +10,7 @@ from typing import Any
 from msgspec.structs import astuple
 
 from .api import Appended, Snapshot
-from .archive.removal import Removal
+from .archive.removal import Removals
 from .digest import snapshot_digest
 from .encoding import is_name
 from .engine import SNAPSHOTS_KEPT
@@ -105,13 +104,12 @@ class SqliteCommitter:
         node: str,
         now_us: Callable[[], int],
         *,
-        removals: "deque[Removal]",
+        removals: Removals,
         lull: Lull,
     ) -> None:
         self._db = db
         self._lull = lull
         self._removals = removals
-        """Those whose append is on its way."""
         self._wal = wal_of(path)
         self._grown_bytes = 0
         """By how much the WAL has grown since it was looked at, roughly."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from .api import Reader, Snapshot
+from .archive.removal import Removals
 from .lull import Lull
 from .outcomes import Outcome
 from .pending import Pending
@@ -58,6 +59,8 @@ class Engine(Protocol):
     """What the store is called in messages."""
     lull: Lull
     """Begins whenever its committers are about to wait for what they have written."""
+    removals: Removals
+    """Of archived events; the loop adds them before it submits their appends."""
 
     def lock(self) -> None:
         """Make sure that nobody else writes. Raises `LogLockedError`."""

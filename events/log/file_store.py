@@ -2,22 +2,17 @@
 
 from array import array
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from .archive import Segment, folder_of
-from .archive.event import STREAM, Archived
-from .archive.segment import file_digest
-from .document import split
+from .archive import Segment, SegmentFolder
+from .archive.checking import segment_damages
+from .archive.event import STREAM
 from .encryption.survey import KeptSnapshot
-from .errors import MALFORMED, LogDamagedError
 from .integrity import Damage
 from .reading import open_file, translated
-from .rows import Row
 from .schema import format_of
 from .stored import LAST, StoredEvents, is_segment
 from .wal import wal_damage
@@ -47,6 +42,7 @@ class FileStore(StoredEvents):
         db.text_factory = partial(str, encoding="utf-8", errors="replace")
         super().__init__(path, db)
         self.name = str(path)
+        self._segments = SegmentFolder(path)
         self.format = format_of(db)
 
     def close(self) -> None:
@@ -106,32 +102,9 @@ class FileStore(StoredEvents):
 
     def segment_damages(self) -> Iterator[Damage]:
         """Yield the files of archived events that are not as they were written."""
-        named = {
-            (event.segment, event.digest)
-            for row in self.stream(STREAM, 0, LAST, LAST)
-            if (event := _archived(row)) is not None
-        }
         known = self.segments()
         if broken := len(self._segment_rows()) - len(known):
             message = f"{broken} rows of the table of segments are not as written"
             yield Damage("segment", 0, "", message)
-        for segment in known:
-            file = folder_of(self._path) / segment.segment
-            digest = segment.digest
-            try:
-                found = file_digest(file)
-            except OSError as error:
-                yield Damage("segment", segment.first, "", f"{file}: {error.strerror}")
-                continue
-            if found != digest:
-                message = f"{file} is not as it was written"
-                yield Damage("segment", segment.first, "", message)
-            if (segment.segment, digest.hex()) not in named:
-                message = f"no event says that {file} was archived"
-                yield Damage("segment", segment.first, "", message)
-
-
-def _archived(row: Row) -> Archived | None:
-    with suppress(LogDamagedError, *MALFORMED):
-        return msgspec.json.decode(split(row.document)[1], type=Archived)
-    return None
+        told = self.stream(STREAM, 0, LAST, LAST)
+        yield from segment_damages(self._segments, known, told)

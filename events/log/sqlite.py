@@ -1,19 +1,16 @@
 """The log in one SQLite file."""
 
-import asyncio
 import contextlib
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from ..registry import Registry
-from .api import Context
-from .archive.removal import Removal
-from .archive.retention import Retention, RetentionPolicy
+from .archive import SegmentFolder
+from .archive.removal import Removals
+from .archive.retention import RetentionPolicy
 from .committer import SqliteCommitter
 from .encryption import Keyring
 from .encryption.engine import KeyedEngine
@@ -58,40 +55,19 @@ class SqliteLog(WrittenLog[LogReader]):
         connection: type[sqlite3.Connection] = sqlite3.Connection,
     ) -> None:
         self.path = Path(path)
-        self._file = SqliteEngine(self.path, node, now_us, connection)
+        self.folder: SegmentFolder | None = SegmentFolder(self.path)
+        engine = SqliteEngine(self.path, node, now_us, connection)
         super().__init__(
             registry,
-            engine=KeyedEngine(self._file, keyring),
+            engine=KeyedEngine(engine, keyring),
             reader=lambda registry: LogReader(self.path, registry, keyring),
             node=node,
             unwritten_max=unwritten_max,
             now_us=now_us,
             retry_s=retry_s,
             seals=seals,
+            retention=retention,
         )
-        self.archiving = asyncio.Lock()
-        """Held by whoever archives: one at a time."""
-        self._retention: Retention | None = None
-        if retention is not None:
-            self._retention = Retention(self, retention, now_us)
-
-    async def __aenter__(self) -> Self:
-        """Lock and open the log, or make it, and look after it from then on."""
-        await super().__aenter__()
-        if self._retention is not None:
-            self._retention.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Write and seal what is queued, refuse whatever comes later, close the log."""
-        if self._retention is not None:
-            await self._retention.close()
-        await super().__aexit__(kind, error, trace)
 
     def look(self) -> FileStore:
         """Open the file for a survey. Blocking."""
@@ -100,13 +76,6 @@ class SqliteLog(WrittenLog[LogReader]):
     async def others(self) -> tuple[str, ...]:
         """Return nobody: one process writes a file."""
         return ()
-
-    def remove(self, removal: Removal) -> None:
-        """Queue an append with the removal of the rows that it says are archived."""
-        if self.available:
-            self._file.removals.append(removal)
-        context = Context(at_us=self._now_us())
-        self.submit([removal.append], context, removal.done)
 
 
 class SqliteEngine:
@@ -127,8 +96,7 @@ class SqliteEngine:
         self._connection = connection
         self._lock = WriterLock(path)
         self._db: sqlite3.Connection | None = None
-        self.removals: deque[Removal] = deque()
-        """Of archived events; the loop adds them before it submits their appends."""
+        self.removals: Removals = deque()
 
     def lock(self) -> None:
         """Lock the file against other processes. Raises `LogLockedError`."""

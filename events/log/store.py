@@ -29,6 +29,11 @@ class Store(Protocol):
         """Which format its rows have, as a file's would."""
         ...
 
+    @property
+    def position(self) -> int:
+        """The last position as it is now."""
+        ...
+
     def query(self, query: str, values: Any = ()) -> list[Any]:
         """Return all rows of a query that every engine understands; `?` is a value."""
         ...
@@ -53,6 +58,10 @@ class Store(Protocol):
         """Return the events of a stream with after <= version <= until, as of `at`."""
         ...
 
+    def unarchived(self, position: int) -> list[Row]:
+        """Return what the table holds of a stream up to the event at `position`."""
+        ...
+
     def segments(self) -> list[Segment]:
         """Return the segments of the log, by their first positions."""
         ...
@@ -74,7 +83,7 @@ class Store(Protocol):
         ...
 
     def segment_damages(self) -> Iterator[Damage]:
-        """Yield what is wrong with the files of archived events."""
+        """Yield what is wrong with the segments of archived events."""
         ...
 
     def close(self) -> None:

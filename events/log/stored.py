@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from .archive import Archive, Segment
+from .archive import Archive, Segment, SegmentFolder
 from .errors import LogDamagedError
 from .reading import translated
 from .rows import COLUMNS, ROW, EventRow, Row
@@ -57,7 +57,7 @@ class StoredEvents:
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self._path = path
         self._db = db
-        self._archive = Archive(path)
+        self._archive = Archive(SegmentFolder(path))
 
     def query(self, query: str, values: Any = ()) -> list[Any]:
         """Return all rows of a query."""
@@ -126,8 +126,11 @@ class StoredEvents:
         rows = [Row(*row) for row in self.query(_STREAM, bounds)]
         if rows and rows[0].version <= max(after, 1):
             return rows
-        oldest = self.query(_OLDEST, bounds)
-        link = oldest[0][0] if oldest else bounds["start"]
+        if rows:  # the oldest in the table: what goes from there now has been read
+            link = rows[0].prev
+        else:
+            oldest = self.query(_OLDEST, bounds)
+            link = oldest[0][0] if oldest else bounds["start"]
         archived = [
             row
             for row in self._walk(link, after)

@@ -17,7 +17,10 @@ from .api import (
     Snapshot,
     StreamAppend,
 )
+from .archive import SegmentFolder
 from .archive.event import EVENTS as ARCHIVES
+from .archive.removal import Removal
+from .archive.retention import Retention, RetentionPolicy
 from .encoding import EventEncoder
 from .encryption.event import EVENTS as ERASURES
 from .engine import Engine, EngineReader
@@ -30,6 +33,7 @@ from .read_beside import ReadBeside
 from .reader_pool import ReaderPool
 from .seal import EVENTS as SEALS
 from .sealer import Sealer, SealPolicy
+from .store import Store
 from .writer import LoopSide, Token, Work, Writer
 
 R = TypeVar("R", bound=EngineReader)
@@ -54,8 +58,12 @@ class WrittenLog(Telling, ReadBeside[R]):
     Reads run in worker threads, each with a reader of its own. When the engine fails
     the log is not `available` until it could be opened and written again, which is
     tried by itself after pauses from the first to the second of `retry_s`. It seals
-    itself as `seals` says; None: never.
+    itself as `seals` says; None: never. With `retention` it archives by itself what
+    ended long ago.
     """
+
+    folder: SegmentFolder | None = None
+    """Where segments are made durable before their events go; None: with them."""
 
     def __init__(  # noqa: PLR0913 - options by name
         self,
@@ -68,6 +76,7 @@ class WrittenLog(Telling, ReadBeside[R]):
         now_us: Callable[[], int],
         retry_s: tuple[float, float],
         seals: SealPolicy | None,
+        retention: RetentionPolicy | None,
     ) -> None:
         registry = registry.merged(Registry((*SEALS, *ARCHIVES, *ERASURES)))
         super().__init__()
@@ -90,6 +99,11 @@ class WrittenLog(Telling, ReadBeside[R]):
         self._closing = False
         self._seals = seals
         self._sealer: Sealer | None = None
+        self.archiving = asyncio.Lock()
+        """Held by whoever archives in this process."""
+        self._retention: Retention | None = None
+        if retention is not None:
+            self._retention = Retention(self, retention, now_us)
 
     async def __aenter__(self) -> Self:
         """Lock and open the log, or make it; nothing blocks the loop."""
@@ -119,6 +133,8 @@ class WrittenLog(Telling, ReadBeside[R]):
                 self, self._readers.run, self._seals, self._engine.lull
             )
             self._sealer.start()
+        if self._retention is not None:
+            self._retention.start()
         return self
 
     async def __aexit__(
@@ -128,6 +144,8 @@ class WrittenLog(Telling, ReadBeside[R]):
         trace: TracebackType | None,
     ) -> None:
         """Write and seal what is queued, refuse whatever comes later, close the log."""
+        if self._retention is not None:
+            await self._retention.close()
         await self._stop()
 
     async def _stop(self) -> None:
@@ -141,6 +159,10 @@ class WrittenLog(Telling, ReadBeside[R]):
         with anyio.move_on_after(_CLOSING_S, shield=True):
             await self._ended.wait()
             await anyio.to_thread.run_sync(self._writer.join)
+
+    def look(self) -> Store:
+        """Open it to see what is in it. Blocking."""
+        raise NotImplementedError
 
     async def claim(self, name: str) -> None:
         """Return at once: one process writes this log; see `EventLog.claim`."""
@@ -171,6 +193,13 @@ class WrittenLog(Telling, ReadBeside[R]):
         pending = encoded(self._backlog, streams, context, done, keys, incarnation)
         self._queue(pending)
         return pending
+
+    def remove(self, removal: Removal) -> None:
+        """Queue an append with the removal of the rows that it says are archived."""
+        if self.available:
+            self._engine.removals.append(removal)
+        context = Context(at_us=self._now_us())
+        self.submit([removal.append], context, removal.done)
 
     def _queue(self, pending: Pending) -> None:
         if not self._tick:

@@ -26,8 +26,8 @@ from dramaturg.events.log import (
     StreamAppend,
     VersionConflictError,
 )
+from dramaturg.events.log.archive import SegmentFolder, folder_of, segment, selection
 from dramaturg.events.log.archive import archive as archive_module
-from dramaturg.events.log.archive import folder_of, segment, selection
 from dramaturg.events.log.archive.archiving import (
     Archiving,
     archive_log,
@@ -96,7 +96,7 @@ def test_an_event_names_the_segment_that_any_program_can_read(kept: Path) -> Non
     assert isinstance(event, Archived)
     file = folder_of(kept) / event.segment
     assert file.stat().st_size == event.size_bytes
-    assert segment.file_digest(file).hex() == event.digest
+    assert SegmentFolder(kept).digest(event.segment).hex() == event.digest
     text = gzip.decompress(file.read_bytes())
     lines = [json.loads(line) for line in text.splitlines()]
     assert [line["position"] for line in lines[:-1]] == sorted(

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 
 from dramaturg.events import Event, vocabulary
 from dramaturg.events.log import StreamAppend, subscribe
-from dramaturg.events.log.archive import archiving, folder_of, segment
+from dramaturg.events.log.archive import SegmentFolder, folder_of
 from dramaturg.events.log.archive.event import RETENTION, RetentionRan
 from dramaturg.events.log.archive.retention import RetentionPolicy
 from dramaturg.events.log.reader import LogReader
@@ -103,7 +103,7 @@ async def test_a_run_that_fails_is_told_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full, tries = True, 0
-    write, again = segment.write_segment, asyncio.Event()
+    write, again = SegmentFolder.write, asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def writes(*args: Any) -> Any:
@@ -115,7 +115,7 @@ async def test_a_run_that_fails_is_told_once_and_tried_again(
             raise OSError(28, "No space left on device")
         return write(*args)
 
-    monkeypatch.setattr(archiving, "write_segment", writes)
+    monkeypatch.setattr(SegmentFolder, "write", writes)
     policy = RetentionPolicy(older_than_s=0, every_s=SOON_S)
     async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
         await log.append([StreamAppend("a/1", 0, (Started("x"), Ended()))])

@@ -1,6 +1,7 @@
-"""Old events in compressed files beside the log, read as if they were in it."""
+"""Old events in compressed segments, read as if they were in the log's table."""
 
 from .archive import Archive
-from .segment import Segment, folder_of
+from .folder import SegmentFolder, folder_of
+from .segment import Segment
 
-__all__ = ["Archive", "Segment", "folder_of"]
+__all__ = ["Archive", "Segment", "SegmentFolder", "folder_of"]

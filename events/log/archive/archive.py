@@ -3,10 +3,9 @@
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
-from pathlib import Path
 
 from ..rows import Row
-from .segment import BlockText, Segment, SegmentFile, folder_of
+from .segment import BlockText, Segment, SegmentReader, SegmentSource
 
 BLOCKS_KEPT = 8
 """So many blocks stay in memory, a quarter of a megabyte each, those used last."""
@@ -18,10 +17,10 @@ class Archive:
     Raises `LogDamagedError` when a segment that is needed cannot be read.
     """
 
-    def __init__(self, log: Path) -> None:
-        self._folder = folder_of(log)
+    def __init__(self, source: SegmentSource) -> None:
+        self._source = source
         self._segments: list[Segment] = []
-        self._files: dict[str, SegmentFile] = {}
+        self._readers: dict[str, SegmentReader] = {}
         self._texts: OrderedDict[tuple[str, int], BlockText] = OrderedDict()
 
     def update(self, segments: Iterable[Segment]) -> None:
@@ -55,21 +54,21 @@ class Archive:
         self, segment: Segment, after: int, until: int, limit: int
     ) -> list[Row]:
         name = segment.segment
-        file = self._files.get(name)
-        if file is None:
-            file = self._files[name] = SegmentFile(self._folder, segment)
+        reader = self._readers.get(name)
+        if reader is None:
+            reader = self._readers[name] = SegmentReader(self._source, segment)
         found: list[Row] = []
-        start = bisect_right(file.blocks, after, key=lambda block: block.last)
-        for number in range(start, len(file.blocks)):
-            if file.blocks[number].first > until or len(found) >= limit:
+        start = bisect_right(reader.blocks, after, key=lambda block: block.last)
+        for number in range(start, len(reader.blocks)):
+            if reader.blocks[number].first > until or len(found) >= limit:
                 break
-            found += self._text(name, file, number).rows(after, until, limit)
+            found += self._text(name, reader, number).rows(after, until, limit)
         return found
 
-    def _text(self, name: str, file: SegmentFile, number: int) -> BlockText:
+    def _text(self, name: str, reader: SegmentReader, number: int) -> BlockText:
         text = self._texts.get((name, number))
         if text is None:
-            text = self._texts[name, number] = file.text(number)
+            text = self._texts[name, number] = reader.text(number)
             if len(self._texts) > BLOCKS_KEPT:
                 self._texts.popitem(last=False)
         self._texts.move_to_end((name, number))

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -11,21 +11,37 @@ from typing import Protocol
 import msgspec
 from anyio.to_thread import run_sync
 
-from ...registry import Registry
 from ..api import Appended, StreamAppend, StreamHead
 from ..errors import LogError
-from ..reader import LogReader
+from ..file_store import FileStore
+from ..rows import committed_us, last_committed_by
+from ..store import Opening, Store
 from .event import STREAM, Archived
+from .folder import SegmentFolder
 from .removal import Removal
-from .segment import SUFFIX, Segment, folder_of, write_segment
+from .segment import Packed, packed
 from .selection import Batch, batches
 
 
 class ArchivingLog(Protocol):
-    """What archiving asks of a log; a `SqliteLog` is one."""
+    """What archiving asks of a log; a `WrittenLog` is one."""
 
-    path: Path
     archiving: asyncio.Lock
+    """Held by whoever archives in this process."""
+    folder: SegmentFolder | None
+    """Where segments are made durable before their events go; None: with them."""
+
+    def look(self) -> Store:
+        """Open it to see what is in it. Blocking."""
+        ...
+
+    async def claim(self, name: str) -> None:
+        """Wait until this node alone may write a stream."""
+        ...
+
+    def disclaim(self, name: str) -> None:
+        """Let other nodes write it."""
+        ...
 
     async def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends."""
@@ -45,7 +61,7 @@ class Archiving(msgspec.Struct, frozen=True):
     """How long their documents are in the log."""
     segments: int = 0
     segment_bytes: int = 0
-    """How large the files are; 0 for what only would be archived."""
+    """How large they are; 0 for what only would be archived."""
 
     def plus(self, batch: Batch, segment_bytes: int) -> "Archiving":
         """Return the sum with one more segment."""
@@ -71,16 +87,17 @@ async def archive_log(  # noqa: PLR0913 - options by name, each with its default
 
     Of open streams goes what stands behind a snapshot and is older, too. Events are
     read as before, wherever they are. Every segment is durable before the events in
-    it leave the table, in one transaction with an event that names it: after a crash
-    at any moment each of them is in one place or in both. A transaction moves
-    `events_max` events, or one stream that has more. `progress` is called with the
+    it leave the table, or with them, in one transaction with an event that names it:
+    after a crash at any moment each of them is in one place or in both. A transaction
+    moves `events_max` events, or one stream that has more. Of nodes that share a log
+    one archives at a time, the others wait for it. `progress` is called with the
     position reached and the goal, `between` after each transaction with what was moved
     so far and the seconds that it took.
 
     Raises `LogDamagedError` when an event is not as it was written, other `LogError`s
     when the log cannot be written, and `OSError`.
     """
-    async with log.archiving:
+    async with alone(log):
         until_us = now_us() - round(older_than_s * 1_000_000)
         done = Archiving()
         began_s = time.monotonic()
@@ -95,41 +112,79 @@ async def archive_log(  # noqa: PLR0913 - options by name, each with its default
         return done
 
 
+@asynccontextmanager
+async def alone(log: ArchivingLog) -> AsyncGenerator[None]:
+    """Wait until nobody else archives, in this process or on another node."""
+    async with log.archiving:
+        await log.claim(STREAM)
+        try:
+            yield
+        finally:
+            log.disclaim(STREAM)
+
+
 async def _archive(
     log: ArchivingLog, until_us: int, events_max: int | None
 ) -> AsyncGenerator[tuple[Archiving, int, int]]:
     """Yield what was moved so far, up to which position, and the goal."""
     done = Archiving()
-    reader = await run_sync(LogReader, log.path, Registry([]))
+    store = await run_sync(log.look)
     try:
-        await run_sync(partial(_clean, log.path, reader))
-        until = await run_sync(reader.position_at, until_us)
-        found = batches(reader.stored, until, events_max)
-        while batch := await run_sync(_next, found):
-            segment = await run_sync(write_segment, folder_of(log.path), batch.rows)
-            await _remove(log, batch, segment)
-            done = done.plus(batch, segment.size_bytes)
+        if log.folder is not None:
+            await run_sync(_clean, log.folder, store)
+        until = await run_sync(_position_at, store, until_us)
+        found = batches(store, until, events_max)
+        while True:
+            # Before the rows are read: if anybody should take some of them meanwhile,
+            # the event that is to name them does not follow any more, and they stay.
+            head = await log.head(STREAM)
+            batch = await run_sync(_next, found)
+            if batch is None:
+                return
+            made = await run_sync(packed, batch.rows)
+            if log.folder is not None:
+                await run_sync(log.folder.write, made)
+            await _remove(log, batch, made, head.version if head else 0)
+            done = done.plus(batch, made.segment.size_bytes)
             yield done, batch.rows[-1].position, until
     finally:
-        await run_sync(reader.close)
+        await run_sync(store.close)
 
 
-def would_archive(path: Path, older_than_s: float, now_us: int) -> Archiving:
-    """Say what `archive_log` would do now; any process may ask. Blocking."""
+def would_archive(log: Path | Opening, older_than_s: float, now_us: int) -> Archiving:
+    """Say what `archive_log` would do now; any process may ask. Blocking.
+
+    `log` is a file, or what opens another store.
+    """
     found = Archiving()
-    with closing(LogReader(path, Registry([]))) as reader:
-        until = reader.position_at(now_us - round(older_than_s * 1_000_000))
-        for batch in batches(reader.stored, until):
+    opening = log if callable(log) else partial(FileStore, log)
+    with closing(opening()) as store:
+        until = _position_at(store, now_us - round(older_than_s * 1_000_000))
+        for batch in batches(store, until):
             found = found.plus(batch, 0)
     return found
+
+
+def _position_at(store: Store, time_us: int) -> int:
+    """Return the last position committed at or before a time; 0: none."""
+
+    def committed_at(position: int) -> int | None:
+        row = store.row(position)
+        return None if row is None else committed_us(row[:5])
+
+    return last_committed_by(time_us, store.position, committed_at)
+
+
+def _clean(folder: SegmentFolder, store: Store) -> None:
+    folder.clean(segment.segment for segment in store.segments())
 
 
 def _next(found: Iterator[Batch]) -> Batch | None:
     return next(found, None)
 
 
-async def _remove(log: ArchivingLog, batch: Batch, segment: Segment) -> None:
-    head = await log.head(STREAM)
+async def _remove(log: ArchivingLog, batch: Batch, made: Packed, expected: int) -> None:
+    segment = made.segment
     event = Archived(
         segment.segment,
         segment.digest.hex(),
@@ -151,25 +206,12 @@ async def _remove(log: ArchivingLog, batch: Batch, segment: Segment) -> None:
             ended.set_exception(outcome)
 
     removal = Removal(
-        StreamAppend(STREAM, head.version if head else 0, (event,)),
+        StreamAppend(STREAM, expected, (event,)),
         done,
-        segment,
+        made,
         [row.position for row in batch.rows],
         batch.closed,
         batch.size_bytes,
     )
     log.remove(removal)
     await ended
-
-
-def _clean(path: Path, reader: LogReader) -> None:
-    """Delete what an archiver that was killed has left, and the log knows nothing of."""
-    folder = folder_of(path)
-    if not folder.exists():
-        return
-    known = {segment.segment for segment in reader.stored.segments()}
-    for file in folder.iterdir():
-        if file.suffix == ".tmp" or (
-            file.name.endswith(SUFFIX) and file.name not in known
-        ):
-            file.unlink()

@@ -3,19 +3,19 @@
 from ...event import Event
 
 STREAM = "log/archive"
-"""The stream of the files, an event for each."""
+"""The stream of the segments, an event for each."""
 
 
 class Archived(Event, tag="log.archived", version=1):
-    """Events were moved to a file beside the log, byte for byte."""
+    """Events were moved to a segment, byte for byte."""
 
     segment: str
-    """The file's name."""
+    """Its name."""
     digest: str
-    """SHA-256 of the file, in lower-case hexadecimal."""
+    """SHA-256 of its bytes, in lower-case hexadecimal."""
     size_bytes: int
     index_at: int
-    """At which byte of the file its index begins."""
+    """At which byte its index begins."""
     first: int
     """The lowest position in it."""
     last: int
@@ -38,10 +38,10 @@ class RetentionRan(Event, tag="log.retention_ran", version=1):
     """The time from one run to the next."""
     streams: int
     events: int
-    """How many events were moved; an event `log.archived` tells of each file."""
+    """How many events were moved; an event `log.archived` tells of each segment."""
     segments: int
     size_bytes: int
-    """How large the files are together."""
+    """How large the segments are together."""
     took_us: int
     failure: str = ""
     """What went wrong on the way; empty: nothing did."""

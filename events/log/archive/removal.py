@@ -1,13 +1,17 @@
 """Takes archived events out of the log's table."""
 
-import sqlite3
+from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import astuple
 
 from ..api import Done, StreamAppend
-from .segment import Segment
+from .segment import Packed
+
+if TYPE_CHECKING:
+    import sqlite3  # the other engine does without
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -16,27 +20,31 @@ class Removal(msgspec.Struct, frozen=True):
     append: StreamAppend
     done: Done
     """Told what became of `append`; only if it is written the rows go."""
-    segment: Segment
+    packed: Packed
     positions: Sequence[int]
     streams: Sequence[str]
     """Streams whose snapshots go too, if they are closed still."""
     size_bytes: int
     """How long the documents are that go."""
 
-    def apply(self, db: sqlite3.Connection) -> None:
+    def apply(self, db: "sqlite3.Connection") -> None:
         """Delete the rows and note the segment, in the transaction that is open."""
         db.execute(
             "INSERT INTO segments(segment, first, last, events, size_bytes, index_at, "
             "digest) VALUES (?,?,?,?,?,?,?)",
-            astuple(self.segment),
+            astuple(self.packed.segment),
         )
         gone = db.executemany(
             "DELETE FROM events WHERE position = ?",
             [(position,) for position in self.positions],
         ).rowcount
-        assert gone == self.segment.events, "every archived event was there, once"
+        assert gone == len(self.positions), "every archived event was there, once"
         db.executemany(
             "DELETE FROM snapshots WHERE stream = ? AND EXISTS "
             "(SELECT 1 FROM streams s WHERE s.stream = snapshots.stream AND NOT s.open)",
             [(stream,) for stream in self.streams],
         )
+
+
+Removals = deque[Removal]
+"""Those whose append is on its way."""

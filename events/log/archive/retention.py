@@ -10,6 +10,7 @@ import structlog
 
 from ...errors import DramaturgError
 from ..api import StreamAppend
+from ..errors import VersionConflictError
 from .archiving import Archiving, ArchivingLog, archive_log
 from .event import RETENTION, RetentionRan
 
@@ -28,7 +29,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True):
     """The time from one run to the next."""
     events_max: int = 1000
     """So many events are moved in one transaction, for which appends wait: a thousand
-    take some ten milliseconds. Each makes a file of its own."""
+    take some ten milliseconds. Each makes a segment of its own."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, with a `ValueError`."""
@@ -40,7 +41,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True):
 
 
 class RetainedLog(ArchivingLog, Protocol):
-    """What retention asks of a log; a `SqliteLog` is one."""
+    """What retention asks of a log; a `WrittenLog` is one."""
 
     def append(self, streams: Sequence[StreamAppend]) -> Awaitable[object]:
         """Append and wait until it is durable."""
@@ -115,11 +116,15 @@ class Retention:
             took_us=round(took_s * 1e6),
             failure=failure,
         )
-        head = await self._log.head(RETENTION)
-        version = head.version if head else 0
-        try:
-            await self._log.append([StreamAppend(RETENTION, version, (event,))])
-        except DramaturgError as error:
-            _log.warning("log.not_archived", error=str(error))
-        else:
-            self._told = failure
+        while True:
+            try:
+                head = await self._log.head(RETENTION)
+                version = head.version if head else 0
+                await self._log.append([StreamAppend(RETENTION, version, (event,))])
+            except VersionConflictError:
+                continue  # another node has just told of a run of its own
+            except DramaturgError as error:
+                _log.warning("log.not_archived", error=str(error))
+            else:
+                self._told = failure
+            return

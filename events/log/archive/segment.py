@@ -1,4 +1,4 @@
-"""A segment: a compressed file of archived events, with an index of its own.
+"""A segment: archived events, compressed, with an index of its own.
 
 It is made of gzip members one after the other, so that `zcat` prints it: the events as
 lines of JSON by their positions, some hundred kilobytes of them to a member, and in the
@@ -7,17 +7,14 @@ each member holds, and at which byte it begins.
 """
 
 import gzip
-import os
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from pathlib import Path
-from typing import BinaryIO
+from typing import NamedTuple, Protocol
 
 import msgspec
 
-from ...durable import sync_folder
 from ..errors import MALFORMED, LogDamagedError
 from ..lines import decode_line, encode_line
 from ..rows import Row
@@ -36,7 +33,7 @@ class Segment(msgspec.Struct, frozen=True):
     """What the log knows of a segment: a row of its table of segments."""
 
     segment: str
-    """The file's name: first and last position and the start of its digest."""
+    """Its name: first and last position and the start of its digest."""
     first: int
     last: int
     events: int
@@ -44,7 +41,7 @@ class Segment(msgspec.Struct, frozen=True):
     index_at: int
     """At which byte the index begins."""
     digest: bytes
-    """SHA-256 of the file."""
+    """SHA-256 of all its bytes."""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -62,43 +59,29 @@ class _Index(msgspec.Struct, frozen=True):
 _decode_index = msgspec.json.Decoder(_Index).decode
 
 
-def folder_of(log: Path) -> Path:
-    """Return the folder of a log's segments, beside it."""
-    return log.with_name(f"{log.name}-segments")
+class Packed(NamedTuple):
+    """A segment, and its bytes."""
+
+    segment: Segment
+    members: Sequence[bytes]
+    """The gzip members: the blocks, and last the index."""
 
 
-def write_segment(folder: Path, rows: Iterable[Row]) -> Segment:
-    """Write events, by their positions, to a durable file; at least one.
+def packed(rows: Iterable[Row]) -> Packed:
+    """Compress events, given by their positions; at least one.
 
-    It is written under another name, fsynced and renamed, so a file with the name of a
-    segment is whole. The same events make the same file.
+    The same events make the same segment.
     """
-    folder.mkdir(exist_ok=True)
-    temporary = folder / f"{os.getpid()}.tmp"
-    with temporary.open("wb") as file:
-        blocks, events = _write_blocks(file, rows)
-        index_at = file.tell()
-        _write_member(file, msgspec.json.encode(_Index(tuple(blocks))) + b"\n")
-        size_bytes = file.tell()
-        file.flush()
-        os.fsync(file.fileno())
-    digest = file_digest(temporary)
-    first, last = blocks[0].first, blocks[-1].last
-    name = f"{first}-{last}-{digest.hex()[:16]}{SUFFIX}"
-    temporary.rename(folder / name)
-    for changed in (folder, folder.parent):
-        sync_folder(changed)
-    return Segment(name, first, last, events, size_bytes, index_at, digest)
-
-
-def _write_blocks(file: BinaryIO, rows: Iterable[Row]) -> tuple[list[Block], int]:
     blocks: list[Block] = []
+    members: list[bytes] = []
     lines: list[bytes] = []
-    size = events = first = last = 0
+    size = events = first = last = at = 0
 
     def end_block() -> None:
-        blocks.append(Block(first, last, file.tell()))
-        _write_member(file, b"".join(lines))
+        nonlocal at
+        blocks.append(Block(first, last, at))
+        members.append(gzip.compress(b"".join(lines), LEVEL, mtime=0))
+        at += len(members[-1])
         lines.clear()
 
     for row in rows:
@@ -112,20 +95,43 @@ def _write_blocks(file: BinaryIO, rows: Iterable[Row]) -> tuple[list[Block], int
             end_block()
     if lines:
         end_block()
-    return blocks, events
-
-
-def _write_member(file: BinaryIO, text: bytes) -> None:
-    file.write(gzip.compress(text, LEVEL, mtime=0))
-
-
-def file_digest(path: Path) -> bytes:
-    """Return SHA-256 of a file's contents."""
+    index = msgspec.json.encode(_Index(tuple(blocks))) + b"\n"
+    members.append(gzip.compress(index, LEVEL, mtime=0))
     digest = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.digest()
+    for member in members:
+        digest.update(member)
+    first = blocks[0].first
+    name = f"{first}-{last}-{digest.hexdigest()[:16]}{SUFFIX}"
+    size_bytes = at + len(members[-1])
+    segment = Segment(name, first, last, events, size_bytes, at, digest.digest())
+    return Packed(segment, members)
+
+
+class SegmentSource(Protocol):
+    """Where the bytes of segments are kept. Blocking.
+
+    Raises `LogDamagedError` for what is not there, and what reading there raises.
+    """
+
+    def named(self, segment: str) -> str:
+        """Return what a segment is called in messages."""
+        ...
+
+    def read(self, segment: str, at: int, end: int) -> bytes:
+        """Return the bytes of a gzip member, from `at` to `end`."""
+        ...
+
+    def digest(self, segment: str) -> bytes:
+        """Return SHA-256 of all bytes of a segment."""
+        ...
+
+
+def unreadable(name: str, why: object) -> LogDamagedError:
+    """Return the error of a segment of which something cannot be read."""
+    return LogDamagedError(
+        f"{name}, to which events were archived, cannot be read ({why}): restore it "
+        "from a backup",
+    )
 
 
 _POSITION_AT = len(b'{"position":')
@@ -151,11 +157,12 @@ class BlockText:
         return [decode_line(line)[0] for line in self._lines[first:last]]
 
 
-class SegmentFile:
-    """A segment that is read. Raises `LogDamagedError` for one that is not whole."""
+class SegmentReader:
+    """Reads a segment. Raises `LogDamagedError` where it is not whole."""
 
-    def __init__(self, folder: Path, segment: Segment) -> None:
-        self._path = folder / segment.segment
+    def __init__(self, source: SegmentSource, segment: Segment) -> None:
+        self._source = source
+        self._name = segment.segment
         self._ends = segment.index_at, segment.size_bytes
         index = self._member(*self._ends)
         try:
@@ -176,14 +183,9 @@ class SegmentFile:
 
     def _member(self, at: int, end: int) -> bytes:
         try:
-            with self._path.open("rb") as file:
-                file.seek(at)
-                return gzip.decompress(file.read(end - at))
+            return gzip.decompress(self._source.read(self._name, at, end))
         except (OSError, EOFError, zlib.error) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> LogDamagedError:
-        return LogDamagedError(
-            f"{self._path}, to which events were archived, cannot be read ({error}): "
-            "restore it from a backup",
-        )
+        return unreadable(self._source.named(self._name), error)

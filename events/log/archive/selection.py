@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ..digest import FIRST
 from ..errors import LogDamagedError
 from ..rows import Row, is_chained
-from ..stored import StoredEvents
+from ..store import Store
 
 EVENTS_MAX = 5_000
 """So many events make a segment, unless one stream has more: what one transaction
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
 
 
 def batches(
-    stored: StoredEvents, until: int, events_max: int | None = None
+    stored: Store, until: int, events_max: int | None = None
 ) -> Iterator[Batch]:
     """Yield what may be archived of the events up to position `until`.
 
@@ -75,7 +75,7 @@ def _batch(pending: Sequence[list[Row]], closed: list[str]) -> Batch:
     return Batch(rows, closed, len(pending))
 
 
-def _streams(stored: StoredEvents, until: int) -> Iterator[tuple[str, bool, list[Row]]]:
+def _streams(stored: Store, until: int) -> Iterator[tuple[str, bool, list[Row]]]:
     after = 0
     while found := stored.query(_CLOSED, (after, until, CANDIDATES_MAX)):
         for position, stream in found:
@@ -87,7 +87,7 @@ def _streams(stored: StoredEvents, until: int) -> Iterator[tuple[str, bool, list
             yield stream, False, rows
 
 
-def _checked(stored: StoredEvents, position: int) -> list[Row]:
+def _checked(stored: Store, position: int) -> list[Row]:
     """Return what the table holds of a stream up to a position."""
     rows = stored.unarchived(position)
     previous: Any = FIRST

@@ -31,6 +31,7 @@ class KeyedEngine:
         self._engine = engine
         self.name = engine.name
         self.lull = engine.lull
+        self.removals = engine.removals
         self.lock = engine.lock
         self.close = engine.close
         self.unlock = engine.unlock

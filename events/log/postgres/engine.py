@@ -1,10 +1,12 @@
 """The server as a log's writing thread uses it: one epoch, kept alive by a lease."""
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 
 import psycopg
 
+from ..archive.removal import Removals
 from ..errors import LogError, LogUnavailableError
 from ..lull import Lull
 from .claims import freed
@@ -42,6 +44,7 @@ class PostgresEngine:
     ) -> None:
         self.name = f"postgresql:{schema}"
         self.lull = Lull()
+        self.removals: Removals = deque()
         self.epoch = 0
         self.channel = f"dramaturg_{schema}"
         self._conninfo = conninfo

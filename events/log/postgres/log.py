@@ -88,6 +88,7 @@ class PostgresLog(WrittenLog[PostgresReader]):
             now_us=now_us,
             retry_s=retry_s,
             seals=seals,
+            retention=None,
         )
 
         self._conninfo = conninfo

@@ -25,6 +25,10 @@ _STREAM = (
     f"{EVENTS} WHERE stream = ? AND version >= ? AND version <= ? AND position <= ? "
     "ORDER BY version"
 )
+_UNARCHIVED = f"""
+{EVENTS} WHERE stream = (SELECT stream FROM events WHERE position = ?)
+AND position <= ? ORDER BY version
+"""  # noqa: S608 - a constant
 _PLACES = "SELECT position, stream, version, digest FROM events WHERE position = ANY(?)"
 _TOTALS = """
 SELECT (SELECT count(*) FROM events), (SELECT coalesce(sum(version), 0) FROM streams),
@@ -120,6 +124,10 @@ class PostgresStore:
     def open_names(self) -> Iterator[str]:
         """Return the names of all streams that are open."""
         return (stream for (stream,) in self.query(OPEN))
+
+    def unarchived(self, position: int) -> list[Row]:
+        """Return the events of a stream up to the one at `position`."""
+        return [_row(row) for row in self.query(_UNARCHIVED, (position, position))]
 
     def segments(self) -> list[Segment]:
         """Return none: events are not archived here."""
