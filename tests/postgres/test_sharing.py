@@ -20,8 +20,9 @@ from dramaturg.events.log import (
     subscribe,
 )
 from dramaturg.events.log.postgres import NotOwnerError, PostgresLog, PostgresReader
-from dramaturg.events.log.postgres.claims import take
+from dramaturg.events.log.postgres.claims import take, terminate_overdue
 from dramaturg.events.log.postgres.committer import EXPIRED_EVERY
+from dramaturg.events.log.postgres.engine import PostgresEngine
 from dramaturg.events.log.postgres.lease import Lease
 from dramaturg.events.log.postgres.schema import connect
 
@@ -40,7 +41,7 @@ Sql = Callable[[str], Awaitable[list[Any]]]
 
 @pytest.fixture
 def node(server: str, schema: str) -> Node:
-    def make(name: str, lease_s: float = 5.0) -> PostgresLog:
+    def make(name: str, lease_s: float = 600.0) -> PostgresLog:
         return PostgresLog(
             server,
             REGISTRY,
@@ -253,6 +254,32 @@ async def test_a_renewal_tells_of_what_others_wrote_and_leaves_the_rest_to_the_w
 
 
 @pytest.mark.asyncio
+async def test_what_is_told_while_a_log_opens_is_known_once_it_is_open(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, heard = asyncio.get_running_loop(), threading.Event()
+    enter, hear = PostgresEngine.open, PostgresLog._on_heard  # pyright: ignore[reportPrivateUsage] - what is between them
+
+    def on_heard(log: PostgresLog, position: int) -> None:
+        hear(log, position)
+        heard.set()
+
+    monkeypatch.setattr(PostgresLog, "_on_heard", on_heard)
+    async with node("a") as a:
+
+        def slowly(engine: PostgresEngine, acknowledged: int | None) -> Any:
+            committer = enter(engine, acknowledged)
+            told = append(a, "part/1", 0, Started("x"))
+            asyncio.run_coroutine_threadsafe(told, loop).result()
+            heard.wait()
+            return committer
+
+        monkeypatch.setattr(PostgresEngine, "open", slowly)
+        async with node("b") as b:
+            assert b.position == 1
+
+
+@pytest.mark.asyncio
 async def test_a_claim_outlives_a_failure_of_the_log(node: Node, sql: Sql) -> None:
     async with node("a") as a, node("b") as b:
         await a.claim("part/")
@@ -328,6 +355,53 @@ async def test_a_node_that_was_fenced_is_told_when_it_claims(
             await refused
         await a.claim("part/1")
         assert a.epoch == 2
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_lives_renews_its_lease(node: Node, sql: Sql) -> None:
+    async with node("a", lease_s=0.3):
+        ends = {(await sql("SELECT expires FROM nodes"))[0]}
+        while len(ends) < 3:
+            ends.add((await sql("SELECT expires FROM nodes"))[0])
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_is_late_fences_others_and_not_itself(
+    node: Node, server: str, schema: str, sql: Sql
+) -> None:
+    late = "UPDATE nodes SET expires = clock_timestamp() WHERE epoch = {}"
+    async with node("a") as a, node("b") as b:
+        await a.claim("part/1")
+        await sql(late.format(a.epoch))
+        await a.claim("part/2")
+        await append(a, "part/2", 0, Started("x"))
+        assert a.epoch == 1
+
+        assert await b.others() == []
+        await b.claim("part/1")
+        with pytest.raises(LogUnavailableError, match="away for longer than its lease"):
+            await append(a, "part/1", 0, Started("x"))
+
+    def terminated(epoch: int) -> bool:
+        """Tell whether who looks ends an overdue transaction of epoch 9."""
+        with connect(server, schema) as db, connect(server, schema) as overdue:
+            overdue.execute("BEGIN")
+            pid = overdue.info.backend_pid
+            db.execute(
+                "INSERT INTO nodes SELECT 9, '', clock_timestamp(), pid, backend_start "
+                "FROM pg_stat_activity WHERE pid = %s",
+                (pid,),
+            )
+            terminate_overdue(db, epoch)
+            db.execute("DELETE FROM nodes WHERE epoch = 9")
+            try:
+                overdue.execute("SELECT 1")
+            except psycopg.Error:
+                return True
+            return False
+
+    assert await to_thread.run_sync(terminated, 8)
+    assert not await to_thread.run_sync(terminated, 9)
 
 
 @pytest.mark.asyncio

@@ -7,16 +7,18 @@ from .schema import Connection
 
 # A node that was stopped in the middle of a group holds the lock that all others wait
 # for, perhaps where the server does not count it as idle. One that is between two
-# groups is left alone, for deleting its row is enough.
+# groups is left alone, for deleting its row is enough. No node does this to itself: one
+# that comes late is as good as ever until another has noticed.
 _TERMINATE = """
 SELECT pg_terminate_backend(a.pid) FROM nodes n
 JOIN pg_stat_activity a ON a.pid = n.pid AND a.backend_start = n.started
-WHERE n.expires <= clock_timestamp() AND a.state <> 'idle'
+WHERE n.expires <= clock_timestamp() AND a.state <> 'idle' AND n.epoch <> %s
 """
 # Who is just committing is waited for by nobody: it is asked for again.
 _FENCE = """
 DELETE FROM nodes WHERE epoch IN (
-    SELECT epoch FROM nodes WHERE expires <= clock_timestamp() FOR UPDATE SKIP LOCKED)
+    SELECT epoch FROM nodes WHERE expires <= clock_timestamp() AND epoch <> %s
+    FOR UPDATE SKIP LOCKED)
 """
 # A stream and a prefix above it cannot be owned by two.
 _TAKE = """
@@ -53,17 +55,17 @@ def take(
 ) -> Taken:
     """Give names up, and claim others as far as no other live node owns them.
 
-    Nodes whose leases are over are fenced first: once their rows are gone they can
-    commit nothing more. Blocking. Raises `psycopg.Error`.
+    Other nodes whose leases are over are fenced first: once their rows are gone they
+    can commit nothing more. Blocking. Raises `psycopg.Error`.
     """
-    terminate_overdue(db)
+    terminate_overdue(db, epoch)
     with db.transaction():
         # One after the other, for claims of a stream and of its prefix would not meet.
         db.execute("SELECT pg_advisory_xact_lock(hashtext(%s), 1)", (channel,))
         if released:
             db.execute(_RELEASE, (epoch, [*released]))
             db.execute("SELECT pg_notify(%s, %s)", (channel, freed(epoch)))
-        db.execute(_FENCE)
+        db.execute(_FENCE, (epoch,))
         db.execute(_TAKE, {"epoch": epoch, "names": [*names]})
         rows: Any = db.execute(_TAKEN, (epoch, [*names])).fetchall()
         alive = db.execute(_ALIVE, (epoch,)).fetchone()
@@ -76,9 +78,9 @@ def living(db: Connection, epoch: int) -> list[str]:
     return [node or f"of epoch {other}" for node, other in rows]
 
 
-def terminate_overdue(db: Connection) -> None:
-    """End the transactions of nodes whose leases are over."""
-    db.execute(_TERMINATE)
+def terminate_overdue(db: Connection, epoch: int) -> None:
+    """End the transactions of nodes whose leases are over, but for one epoch's own."""
+    db.execute(_TERMINATE, (epoch,))
 
 
 def freed(epoch: int) -> str:

@@ -114,7 +114,7 @@ class Lease:
 
     def _renewed(self) -> bool:
         """Renew the lease, and look at the last event in case some news was lost."""
-        terminate_overdue(self._db)
+        terminate_overdue(self._db, self._epoch)
         row: Any = self._db.execute(_RENEW, (self._lease_s, self._epoch)).fetchone()
         if row is None:
             return False

@@ -93,6 +93,8 @@ class PostgresLog(WrittenLog[PostgresReader]):
 
         self._conninfo = conninfo
         self._schema = schema
+        self._heard = 0
+        """The last position of what other nodes told, also while the log was away."""
         self._claims = Claims(
             self,
             lambda epoch, names, released: self._readers.run(
@@ -139,11 +141,16 @@ class PostgresLog(WrittenLog[PostgresReader]):
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more
             self._loop.call_soon_threadsafe(call, *args)
 
+    def _on_opened(self, epoch: int, position: int) -> None:
+        super()._on_opened(epoch, max(position, self._heard))
+        self._on_lost()  # perhaps it is, and was told of too early
+
     def _on_heard(self, position: int) -> None:
+        self._heard = max(position, self._heard)
         if position > self.position and self.available:
             self.position = position
             self._commits.tell(position)
 
     def _on_lost(self) -> None:
-        if self.available:  # else the writer knows, and it is about to reopen the log
+        if self.available:  # else the writer knows, or will look once the log is open
             self._writer.put(Work([], [], 0))
