@@ -35,6 +35,9 @@ from dramaturg.events import DramaturgError, Event, Fold, Registry
 from dramaturg.events.log import StreamAppend, subscribe_pages
 from dramaturg.events.log.postgres import PostgresLog, committer
 
+PATIENCE_S = 600.0
+"""So long it waits for an answer: a busy machine is no reason to give up."""
+
 
 class Counted(Event, tag="node.counted"):
     id: str
@@ -146,7 +149,9 @@ class Node:
                     await self._count(int(words[0]))
                 case "open" | "end":
                     command = Open if order == "open" else End
-                    await self._system.ref("/jobs").ask(command(words[0]))
+                    await self._system.ref("/jobs").ask(
+                        command(words[0]), timeout_s=PATIENCE_S
+                    )
                 case "pause":
                     self._pausing.next = True
                 case "append":
@@ -163,7 +168,9 @@ class Node:
         for _ in range(times):
             self._numbers += 1
             name = f"{self._log.node} {self._numbers}"
-            total = await self._system.ref("/counter").ask(Count(name))
+            total = await self._system.ref("/counter").ask(
+                Count(name), timeout_s=PATIENCE_S
+            )
             say(counted=name, total=total)
 
     async def _follow(self) -> None:

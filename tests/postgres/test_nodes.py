@@ -1,4 +1,8 @@
-"""Nodes that share a log, as processes: killed, stopped, paused and cut off."""
+"""Nodes that share a log, as processes: killed, stopped, paused and cut off.
+
+Leases last longer than any test, and end when a test says so: a node whose lease is as
+short as a test would lose it on a machine that is busy with other things.
+"""
 
 import json
 import signal
@@ -7,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -15,22 +19,24 @@ import pytest
 from dramaturg.events import UnknownEvent
 from dramaturg.events.log import Recorded
 from dramaturg.events.log.postgres import PostgresReader
+from dramaturg.events.log.postgres.schema import connect
 
 from .node import REGISTRY, Counted, Ended, Opened
 
 pytestmark = pytest.mark.kill
 
-LEASE_S = 1.0
+LEASE_S = 600.0
 SCRIPT = Path(__file__).parent / "node.py"
 
 
 class Process:
     """A node and what it has said."""
 
-    def __init__(self, server: str, schema: str, name: str) -> None:
+    def __init__(self, server: str, schema: str, name: str, lease_s: float) -> None:
         self.said: list[dict[str, Any]] = []
+        self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), server, schema, name, str(LEASE_S)],
+            [sys.executable, str(SCRIPT), server, schema, name, str(lease_s)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -79,19 +85,38 @@ class Process:
         self._out.close()
 
 
-Start = Callable[[str], Process]
+class Start(Protocol):
+    def __call__(self, name: str, lease_s: float = LEASE_S) -> Process: ...
+
+
+End = Callable[[Process], None]
 
 
 @pytest.fixture
 def start(server: str, schema: str) -> Generator[Start]:
     with ExitStack() as stack:
 
-        def begin(name: str) -> Process:
-            process = Process(server, schema, name)
+        def begin(name: str, lease_s: float = LEASE_S) -> Process:
+            process = Process(server, schema, name, lease_s)
             stack.callback(process.close)
             return process
 
         yield begin
+
+
+@pytest.fixture
+def end_lease(server: str, schema: str) -> End:
+    """Return what has the lease of a node that does not renew it be over."""
+
+    def end(process: Process) -> None:
+        with connect(server, schema) as db:
+            ended = db.execute(
+                "UPDATE nodes SET expires = clock_timestamp() WHERE node = %s",
+                (process.name,),
+            )
+            assert ended.rowcount == 1
+
+    return end
 
 
 def owner(process: Process) -> Process:
@@ -120,8 +145,8 @@ def history(server: str, schema: str, *nodes: Process) -> list[Recorded]:
     return rows
 
 
-def test_what_a_killed_node_left_open_is_taken_over_within_its_lease(
-    start: Start, server: str, schema: str
+def test_what_a_killed_node_left_open_is_taken_over_after_its_lease(
+    start: Start, end_lease: End, server: str, schema: str
 ) -> None:
     a = owner(start("a"))
     b = start("b")
@@ -134,6 +159,7 @@ def test_what_a_killed_node_left_open_is_taken_over_within_its_lease(
     a.tell("count 100000")
     a.until_any("counted")
     a.kill()
+    end_lease(a)
 
     b.until(jobs={"job/2": "a"})
     b.tell("end 2")
@@ -148,8 +174,17 @@ def test_what_a_killed_node_left_open_is_taken_over_within_its_lease(
     assert counts == sorted(counts)
 
 
+def test_a_lease_is_over_by_itself_once_nobody_renews_it(start: Start) -> None:
+    a = owner(start("a", lease_s=1.0))
+    a.tell("open 1")
+    a.until(done="open 1")
+    a.kill()
+
+    start("b").until(jobs={"job/1": "a"})
+
+
 def test_what_a_node_leaves_is_taken_over_and_may_come_back(
-    start: Start, server: str, schema: str
+    start: Start, end_lease: End, server: str, schema: str
 ) -> None:
     a = owner(start("a"))
     b = start("b")
@@ -165,13 +200,14 @@ def test_what_a_node_leaves_is_taken_over_and_may_come_back(
     b.tell("open 2")
     b.until(done="open 2")
     b.kill()
+    end_lease(b)
     c.until(jobs={"job/1": "a", "job/2": "b"})
     history(server, schema)
 
 
 @pytest.mark.parametrize("in_transaction", [False, True])
 def test_a_node_that_was_paused_is_refused_and_waits(
-    start: Start, server: str, schema: str, *, in_transaction: bool
+    start: Start, end_lease: End, server: str, schema: str, *, in_transaction: bool
 ) -> None:
     a = owner(start("a"))
     b = start("b")
@@ -187,6 +223,7 @@ def test_a_node_that_was_paused_is_refused_and_waits(
         a.tell("count 100000")
         a.until_any("counted")
         a.signal(signal.SIGSTOP)
+    end_lease(a)
 
     owner(b)  # it has taken over, and it writes
     b.tell("count 7")
