@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...events.log import Recorded
 from ...events.log.archive.event import RETENTION, RetentionRan
 from ...events.log.reader import LogReader
+from ...events.log.wal import wal_of
 from ..layout import OpenLog, open_log
 from ..options import Data, Json
 from ..output import Output, moment
@@ -108,7 +109,7 @@ def _database_sizes(reader: OpenLog) -> dict[str, Any]:
 
 def _file_sizes(reader: LogReader) -> dict[str, Any]:
     path, end = reader.path, reader.position
-    wal = path.with_name(f"{path.name}-wal")
+    wal = wal_of(path)
     ((free, page),) = reader.stored.query(
         "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size",
     )

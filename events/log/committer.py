@@ -16,7 +16,9 @@ from .encoding import is_name
 from .engine import SNAPSHOTS_KEPT
 from .errors import LogUnavailableError, OutcomeUnknownError
 from .group import Group, Head, KeyName, absent
+from .lock import WriterLock
 from .lull import Lull
+from .open_files import OpenFiles
 from .outcomes import Outcome
 from .pending import Pending
 from .statements import InsertMany, SelectMany
@@ -106,6 +108,7 @@ class SqliteCommitter:
         *,
         removals: Removals,
         lull: Lull,
+        lock: WriterLock,
     ) -> None:
         self._db = db
         self._lull = lull
@@ -129,6 +132,7 @@ class SqliteCommitter:
         row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
         self._next_position, self._committed_us, self.epoch = row
         db.execute("COMMIT")
+        self._files = OpenFiles(path, lock)
 
     @property
     def position(self) -> int:
@@ -186,8 +190,10 @@ class SqliteCommitter:
     def rest(self, *, idle: bool) -> None:
         """Move the WAL into the file when it has grown and nobody waits.
 
-        Raises `LogUnavailableError` when the disk fails; nothing is lost by that.
+        Raises `LogUnavailableError` when the disk fails, by which nothing is lost, and
+        when the log's files are not where they were; see `OpenFiles`.
         """
+        self._files.look()
         self._grown_bytes += 2 * self._group_bytes + _GROUP_BYTES
         if self._grown_bytes < CHECKPOINT_BYTES // _LOOKS:
             return
@@ -230,10 +236,14 @@ class SqliteCommitter:
             self._insert_snapshots(snapshots)
         if self._groups % _EXPIRED_EVERY == 0:
             db.execute(_DELETE_KEYS, (self._committed_us,))
-        db.execute(
-            "UPDATE meta SET next_position=?, committed=?",
-            (group.next_position, self._committed_us),
+        moved = db.execute(
+            "UPDATE meta SET next_position=?, committed=? WHERE epoch=?",
+            (group.next_position, self._committed_us, self.epoch),
         )
+        if not moved.rowcount:
+            raise LogUnavailableError(
+                "the log was opened by another process, past the lock of this one",
+            )
 
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         values: list[Any] = []

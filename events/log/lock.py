@@ -5,6 +5,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from .beside import beside
 from .errors import LogLockedError
 
 
@@ -18,12 +19,19 @@ class WriterLock:
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._path = log.with_name(f"{log.name}.lock")
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock at once, or raise `LogLockedError` with the owner's pid."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        """Take the lock at once, or raise `LogLockedError` with the owner's pid.
+
+        It is kept if it is held already, and taken anew if somebody deleted its file:
+        a second writer would make another.
+        """
+        path = beside(self._log, ".lock")
+        if self._fd is not None and _is_called(path, self._fd):
+            return
+        self.release()
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -45,3 +53,10 @@ class WriterLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _is_called(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False

@@ -49,6 +49,7 @@ def open_for_writing(
     Raises `LogFormatError`, `LogDamagedError`, `sqlite3.Error` and `OSError`.
     """
     _check_wal(path)  # before SQLite, which drops what it cannot read
+    _require_one_name(path)
     db = connect_writer(path, create=acknowledged is None, factory=factory)
     try:
         db.execute("BEGIN IMMEDIATE")  # nobody may move the WAL meanwhile
@@ -85,6 +86,20 @@ def _check_wal(path: Path) -> None:
         raise LogDamagedError(
             f"{path}: {damage}. Nothing was changed: copy it and {wal_of(path).name} "
             "away, export what can still be read, and restore it from a backup",
+        )
+
+
+def _require_one_name(path: Path) -> None:
+    """Refuse a file that has hard links.
+
+    By each name there would be another lock and another WAL, and whoever opens it by
+    the second one destroys what is in the WAL of the first.
+    """
+    names = path.stat().st_nlink if path.is_file() else 1
+    if names > 1:
+        raise LogUnavailableError(
+            f"{path} has {names} names (hard links), and each would have a WAL of its "
+            "own: delete the others, or copy the file",
         )
 
 

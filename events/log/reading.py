@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .errors import LogDamagedError, LogUnreadableError
 from .schema import connect_reader
+from .wal import wal_of
 
 _DAMAGE = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """What SQLite says of damaged bytes, and of tables and columns that are not there."""
@@ -26,7 +27,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         try:
             return connect_reader(path)
         except sqlite3.OperationalError:
-            if path.with_name(f"{path.name}-wal").exists():
+            if wal_of(path).exists():
                 raise
         return connect_reader(path, unchanging=True)
 

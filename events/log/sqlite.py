@@ -6,6 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
+
+from anyio.to_thread import run_sync
 
 from ..registry import Registry
 from .archive import SegmentFolder
@@ -56,10 +59,10 @@ class SqliteLog(WrittenLog[LogReader]):
     ) -> None:
         self.path = Path(path)
         self.folder: SegmentFolder | None = SegmentFolder(self.path)
-        engine = SqliteEngine(self.path, node, now_us, connection)
+        self._file = SqliteEngine(self.path, node, now_us, connection)
         super().__init__(
             registry,
-            engine=KeyedEngine(engine, keyring),
+            engine=KeyedEngine(self._file, keyring),
             reader=lambda registry: LogReader(self.path, registry, keyring),
             node=node,
             unwritten_max=unwritten_max,
@@ -68,6 +71,13 @@ class SqliteLog(WrittenLog[LogReader]):
             seals=seals,
             retention=retention,
         )
+
+    async def __aenter__(self) -> Self:
+        """Lock and open the log, or make it; nothing blocks the loop."""
+        self.path = await run_sync(self.path.absolute)  # the process may go elsewhere
+        self.folder = SegmentFolder(self.path)
+        self._file.at(self.path)
+        return await super().__aenter__()
 
     def look(self) -> FileStore:
         """Open the file for a survey. Blocking."""
@@ -90,13 +100,17 @@ class SqliteEngine:
     ) -> None:
         self.name = str(path)
         self.lull = Lull()
-        self._path = path
         self._node = node
         self._now_us = now_us
         self._connection = connection
-        self._lock = WriterLock(path)
+        self.at(path)
         self._db: sqlite3.Connection | None = None
         self.removals: Removals = deque()
+
+    def at(self, path: Path) -> None:
+        """Say where the file is; it is not open."""
+        self._path = path
+        self._lock = WriterLock(path)
 
     def lock(self) -> None:
         """Lock the file against other processes. Raises `LogLockedError`."""
@@ -108,6 +122,7 @@ class SqliteEngine:
 
     def open(self, acknowledged: int | None) -> SqliteCommitter:
         """Open the file, make sure that what it holds is durable, begin an epoch."""
+        self._lock.acquire()
         self.removals.clear()  # they were refused with their appends
         self._db = open_for_writing(self._path, acknowledged, self._connection)
         return SqliteCommitter(
@@ -117,6 +132,7 @@ class SqliteEngine:
             self._now_us,
             removals=self.removals,
             lull=self.lull,
+            lock=self._lock,
         )
 
     def close(self) -> None:

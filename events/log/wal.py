@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from .beside import beside
+
 HEADER = struct.Struct(">8I")
 """Magic, version, page size, checkpoint, two salts, two checksums."""
 FRAME = struct.Struct(">6I")
@@ -54,7 +56,7 @@ class _Frame(msgspec.Struct, frozen=True, gc=False):
 
 def wal_of(path: Path) -> Path:
     """Return where the WAL of a file is."""
-    return path.with_name(f"{path.name}-wal")
+    return beside(path, "-wal")
 
 
 def wal_damage(path: Path) -> WalDamage | None:

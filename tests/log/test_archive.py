@@ -271,7 +271,7 @@ async def test_export_import_and_backup_span_both(tmp_path: Path, kept: Path) ->
     assert (await exported(copy)).splitlines()[1:39] == events
     assert (await run_sync(verify, twin)).ok
     assert report.events == 40
-    assert not await run_sync(folder_of(twin).exists)
+    assert not await run_sync(lambda: folder_of(twin).exists())
     assert len(await run_sync(lambda: [*folder_of(copy).iterdir()])) == 1
 
 
@@ -340,7 +340,7 @@ async def test_a_log_works_without_its_segments(
     kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await archive(kept)
-    await run_sync(shutil.rmtree, folder_of(kept))
+    await run_sync(lambda: shutil.rmtree(folder_of(kept)))
     async with SqliteLog(kept, REGISTRY) as log:
         appended = await log.append([StreamAppend("z/1", 0, (Started(),))])
 

@@ -2,23 +2,29 @@
 
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from ...durable import sync_folder
+from ..beside import beside
 from .segment import SUFFIX, Packed, unreadable
 
 
 def folder_of(log: Path) -> Path:
-    """Return the folder of a log's segments, beside it."""
-    return log.with_name(f"{log.name}-segments")
+    """Return the folder of a log's segments, beside it. Blocking."""
+    return beside(log, "-segments")
 
 
 class SegmentFolder:
     """The segments of the file `log`; a `SegmentSource`. Blocking."""
 
     def __init__(self, log: Path) -> None:
-        self._folder = folder_of(log)
+        self._log = log
+
+    @cached_property
+    def _folder(self) -> Path:
+        return folder_of(self._log)
 
     def named(self, segment: str) -> str:
         """Return the path of a segment."""
