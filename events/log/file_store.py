@@ -49,12 +49,6 @@ class FileStore(StoredEvents):
         """Close the file."""
         self._db.close()
 
-    @property
-    def position(self) -> int:
-        """The last position as it is now."""
-        ((following,),) = self.query("SELECT next_position FROM meta")
-        return int(following) - 1
-
     def snapshots(self) -> list[KeptSnapshot]:
         """Return all snapshots."""
         return self.query(SNAPSHOTS)

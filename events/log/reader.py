@@ -11,8 +11,9 @@ from .api import Recorded, Snapshot, StreamHead
 from .digest import FIRST, key_digest, snapshot_digest
 from .encryption import Keyring
 from .errors import LogDamagedError
+from .gap import require_whole
 from .reading import open_file
-from .rows import Row, RowDecoder, committed_us, is_chained, last_committed_by
+from .rows import EventRow, Row, RowDecoder, committed_us, is_chained, last_committed_by
 from .schema import format_of
 from .stored import LAST, StoredEvents
 
@@ -67,12 +68,7 @@ class LogReader(Closing):
     @property
     def position(self) -> int:
         """The last position as it is now; 0: empty."""
-        rows = self._rows("SELECT next_position FROM meta")
-        if not rows:
-            raise LogDamagedError(
-                f"{self.path} does not say where it ends: restore it from a backup",
-            )
-        return int(rows[0][0]) - 1
+        return self.stored.position
 
     def read(
         self,
@@ -81,9 +77,18 @@ class LogReader(Closing):
         *,
         limit: int = 1000,
     ) -> list[Recorded]:
-        """Read at most `limit` events of all streams with after < position <= until."""
-        rows = self.stored.columns(after, LAST if until is None else until, limit)
-        return self._decode.page(rows)
+        """Read at most `limit` events of all streams with after < position <= until.
+
+        Raises `LogDamagedError` where one is missing.
+        """
+        return self._decode.page(
+            self._columns(max(after, 0), LAST if until is None else until, limit)
+        )
+
+    def _columns(self, after: int, until: int, limit: int) -> list[EventRow]:
+        rows = self.stored.columns(after, until, limit)
+        require_whole(self.stored, rows, after, until, limit)
+        return rows
 
     def read_stream(
         self,
@@ -111,7 +116,8 @@ class LogReader(Closing):
     def digests(self, after: int, until: int, *, limit: int) -> list[tuple[int, bytes]]:
         """Read positions and digests of events with after < position <= until."""
         page = self.stored.digests(after, until, limit)
-        return [(position, digest) for position, digest in page]
+        require_whole(self.stored, page, after, until, limit)
+        return page
 
     def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends, None if it never began."""
@@ -189,7 +195,7 @@ class LogReader(Closing):
         return last_committed_by(time_us, self.position, self._committed_at)
 
     def _committed_at(self, position: int) -> int | None:
-        found = self.stored.columns(position - 1, position, 1)
+        found = self._columns(position - 1, position, 1)
         return committed_us(found[0]) if found else None
 
     def _check_stream(self, stream: str, after: int, rows: Sequence[Row]) -> None:

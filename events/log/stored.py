@@ -31,11 +31,12 @@ WHERE version >= :after AND version <= :until AND position <= :at ORDER BY posit
 """  # noqa: S608 - a constant
 
 _OLDEST = f"""{_CHAIN}
-SELECT prev FROM chain CROSS JOIN events ON position = link ORDER BY position LIMIT 1
+SELECT prev, version FROM chain CROSS JOIN events ON position = link
+ORDER BY position LIMIT 1
 """  # noqa: S608 - a constant
 
 _ENTRY = """
-SELECT position FROM snapshots
+SELECT position, version FROM snapshots
 WHERE stream = :stream AND (version >= :until OR position >= :at)
 ORDER BY version LIMIT 1
 """
@@ -63,6 +64,16 @@ class StoredEvents:
         """Return all rows of a query."""
         with translated(self._path), closing(self._db.execute(query, values)) as cursor:
             return cursor.fetchall()
+
+    @property
+    def position(self) -> int:
+        """The last position as it is now."""
+        for (following,) in self.query("SELECT next_position FROM meta"):
+            if isinstance(following, int):
+                return following - 1
+        raise LogDamagedError(
+            f"{self._path} does not say where it ends: restore it from a backup",
+        )
 
     def columns(self, after: int, until: int, limit: int) -> list[EventRow]:
         """Return what a `RowDecoder` takes of a page of events."""
@@ -113,35 +124,43 @@ class StoredEvents:
         """Return the events of a stream with after <= version <= until, as of `at`.
 
         The walk starts at the next snapshot at or after what is wanted, else at the
-        stream's end.
+        stream's end. Raises `LogDamagedError` unless it comes to where it should.
         """
         wanted = {"stream": stream, "until": until, "at": at}
         entry = self.query(_ENTRY, wanted) or self.query(
-            "SELECT position FROM streams WHERE stream = :stream",
+            "SELECT position, version FROM streams WHERE stream = :stream",
             wanted,
         )
         if not entry:
             return []
-        bounds = {"start": entry[0][0], "after": after, "until": until, "at": at}
+        start, newest = entry[0]
+        bounds = {"start": start, "after": after, "until": until, "at": at}
         rows = [Row(*row) for row in self.query(_STREAM, bounds)]
-        if rows and rows[0].version <= max(after, 1):
-            return rows
+        reached: object
         if rows:  # the oldest in the table: what goes from there now has been read
-            link = rows[0].prev
+            reached, link = rows[0].version, rows[0].prev
         else:
             oldest = self.query(_OLDEST, bounds)
-            link = oldest[0][0] if oldest else bounds["start"]
-        archived = [
-            row
-            for row in self._walk(link, after)
-            if after <= row.version <= until and row.position <= at
-        ]
-        if not (rows or archived) and self.row(bounds["start"]) is None:
-            raise LogDamagedError(
-                f"no event stands at position {bounds['start']}, where stream "
-                f"{stream!r} should be: verify the log and restore it from a backup",
-            )
-        return [*reversed(archived), *rows]
+            link, reached = oldest[0] if oldest else (start, LAST)
+        if not _is_up_to(reached, max(after, 1)):
+            archived: list[Row] = []
+            for row in self._walk(link, after):
+                reached, link = row.version, row.prev
+                if after <= row.version <= until and row.position <= at:
+                    archived.append(row)
+            rows = [*reversed(archived), *rows]
+        if not _is_up_to(reached, max(after, 1)):
+            before = "" if reached == LAST else f"the event before version {reached} "
+            raise _broken(stream, before or f"version {newest} ", link)
+        if not self._begins(stream, start, newest, rows):
+            raise _broken(stream, f"version {newest} ", start)
+        return rows
+
+    def _begins(self, stream: str, start: int, newest: int, rows: list[Row]) -> bool:
+        """Tell whether the walk began at the event that is said to stand there."""
+        if rows and rows[-1].position == start:
+            return rows[-1].version == newest
+        return self.places([start]).get(start, ())[:2] == (stream, newest)
 
     def unarchived(self, position: int) -> list[Row]:
         """Return what the table holds of a stream up to the event at `position`."""
@@ -175,13 +194,13 @@ class StoredEvents:
             after, rows[-1][0] if len(rows) == limit else until, limit
         )
 
-    def _walk(self, link: int | None, after: int) -> Iterator[Row]:
+    def _walk(self, link: object, after: int) -> Iterator[Row]:
         """Go back through the archived events of a stream."""
         if link is None:
             return
         self._archive.update(self.segments())
         before = LAST
-        while link is not None and link < before:
+        while isinstance(link, int) and link < before:
             row = self._archive.row(link)
             if row is None:
                 return
@@ -189,6 +208,18 @@ class StoredEvents:
             if row.version <= after:
                 return
             before, link = link, row.prev
+
+
+def _broken(stream: str, what: str, position: object) -> LogDamagedError:
+    where = "somewhere" if position is None else f"at position {position}"
+    return LogDamagedError(
+        f"stream {stream!r} is broken: {what}should stand {where}, and does not; verify "
+        "the log, export what can still be read, and restore it from a backup",
+    )
+
+
+def _is_up_to(version: object, most: int) -> bool:
+    return isinstance(version, int) and version <= most
 
 
 def _is_whole(rows: list[Any], after: int, until: int, limit: int) -> bool:

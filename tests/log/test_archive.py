@@ -331,7 +331,7 @@ def test_a_stream_whose_segment_nobody_knows_is_not_taken_for_a_new_one(
 
     with LogReader(kept, vocabulary()) as reader:
         (ended, *_) = [head for head in reader.streams("item/") if not head.open]
-        with pytest.raises(LogDamagedError, match=f"where stream '{ended.stream}'"):
+        with pytest.raises(LogDamagedError, match=f"stream '{ended.stream}' is broken"):
             reader.read_stream(ended.stream)
 
 

@@ -231,9 +231,23 @@ def test_a_log_from_the_future_is_refused(path: Path) -> None:
         ("UPDATE events SET state = replace(state, '1,', 'x,')", "position 1 "),
         ("UPDATE events SET version = 7 WHERE position = 3", "version 2.*version 7"),
         ("UPDATE events SET stream = 'x' WHERE position = 3", "'x' version 2"),
-        ("UPDATE events SET prev = NULL WHERE position = 5", "at its version 1"),
-        ("UPDATE events SET prev = 5 WHERE position = 3", "at its version 1"),
-        ("DELETE FROM events WHERE position = 1", "at its version 1"),
+        (
+            "UPDATE events SET prev = NULL WHERE position = 5",
+            "before version 3 .*where",
+        ),
+        ("UPDATE events SET prev = 5 WHERE position = 3", "before version 2 .*tion 5,"),
+        ("DELETE FROM events WHERE position = 1", "before version 2 .*position 1,"),
+        ("DELETE FROM events WHERE position = 5", "'part/1'.*version 3 .*position 5,"),
+        (
+            "UPDATE streams SET position = 3 WHERE version = 3",
+            "version 3 .*position 3,",
+        ),
+        ("UPDATE streams SET version = 9 WHERE version = 3", "version 9 .*position 5,"),
+        ("UPDATE streams SET position = 'x' WHERE version = 3", "position x,"),
+        (
+            "UPDATE events SET version = x'7b' WHERE position = 5",
+            "version 3 .*position 5,",
+        ),
         ("DROP TABLE events", "no such table"),
     ],
 )
@@ -245,6 +259,57 @@ def test_damage_in_a_stream_is_named(path: Path, statement: str, words: str) -> 
         pytest.raises(LogDamagedError, match=words),
     ):
         reader.read_stream("part/1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "range_"),
+    [
+        ("DELETE FROM events WHERE position = 3", {"until": 1}),
+        ("UPDATE snapshots SET version = 3", {"until": 3}),
+        ("UPDATE snapshots SET position = 4", {"until": 2}),
+        ("UPDATE snapshots SET position = 4", {"at": 3}),
+    ],
+)
+def test_a_part_of_a_stream_is_not_read_short(
+    tmp_path: Path, statement: str, range_: dict[str, int]
+) -> None:
+    path = tmp_path / "log.sqlite"
+    forge(path, PLAYED, [Snapshot("part/1", 2, 3, 1, b"{}")])
+    with LogReader(path, REGISTRY) as reader:
+        assert reader.read_stream("part/1", **range_)
+        tamper(path, statement)
+        with pytest.raises(LogDamagedError, match="stream 'part/1' is broken"):
+            reader.read_stream("part/1", **range_)
+
+
+@pytest.mark.parametrize(
+    ("gone", "after", "until", "missing"),
+    [
+        ("= 1", 0, None, 1),
+        ("IN (3, 4)", 0, None, 3),
+        ("IN (3, 4)", 2, 3, 3),
+        ("= 6", 0, None, 6),
+        ("= 6", 5, None, 6),
+        ("= 6", 0, 99, 6),
+        ("> 0", 0, None, 1),
+    ],
+)
+def test_events_that_are_gone_are_not_passed_over(
+    path: Path, gone: str, after: int, until: int | None, missing: int
+) -> None:
+    tamper(path, f"DELETE FROM events WHERE position {gone}")  # noqa: S608 - above
+
+    with LogReader(path, REGISTRY) as reader:
+        words = f"at position {missing}, though the log goes on to 6: .*export"
+        with pytest.raises(LogDamagedError, match=words):
+            reader.read(after, until)
+        with pytest.raises(LogDamagedError, match=words):
+            reader.digests(after, until or 6, limit=9)
+        with pytest.raises(LogDamagedError, match=words):
+            reader.read(missing - 1, limit=1)
+        if missing > 1:
+            assert len(reader.read(0, missing - 1)) == missing - 1
+        assert reader.read(6) == []
 
 
 def test_data_that_does_not_fit_its_class_is_named(path: Path) -> None:

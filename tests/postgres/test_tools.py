@@ -13,6 +13,7 @@ from eventsourcing.persistence import StoredEvent
 from dramaturg.events import Fold
 from dramaturg.events.log import (
     IdempotencyKey,
+    LogDamagedError,
     LogError,
     LogUnavailableError,
     LogUnreadableError,
@@ -20,6 +21,7 @@ from dramaturg.events.log import (
     StreamAppend,
 )
 from dramaturg.events.log.postgres import PostgresLog
+from dramaturg.events.log.postgres.reader import PostgresReader
 from dramaturg.events.log.postgres.store import PostgresStore
 from dramaturg.events.log.postgres.target import NotAloneError, PostgresTarget
 from dramaturg.events.log.recorders import LogApplicationRecorder, LogDatastore
@@ -156,6 +158,38 @@ async def test_every_damage_is_named(
     assert {("digest", 2), ("snapshot", 2), ("key", 0)} <= kinds
     assert {kind for kind, _ in kinds} >= {"open", "head", "end", "seal"}
     assert b'{"damage":{"kind":"digest","position":2' in await out_of(store)
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing"), [("= 1", 1), ("IN (2, 3)", 2), ("= 3", 3), ("= 4", 4)]
+)
+@pytest.mark.asyncio
+async def test_events_that_are_gone_are_not_passed_over(
+    server: str, schema: str, sql: Sql, gone: str, missing: int
+) -> None:
+    async with PostgresLog(server, REGISTRY, schema=schema) as log:
+        for name in ("person/1", "person/2"):
+            events = (Started(name), Counted(2))
+            await log.append([StreamAppend(name, 0, events)])
+    await sql(f"DELETE FROM events WHERE position {gone}")  # noqa: S608 - above
+    stream = "person/1" if missing < 3 else "person/2"
+
+    def look() -> None:
+        with PostgresReader(server, REGISTRY, schema=schema) as reader:
+            words = f"position {missing}, though the log goes on to 4"
+            with pytest.raises(LogDamagedError, match=words):
+                reader.read()
+            with pytest.raises(LogDamagedError, match=words):
+                reader.read(missing - 1, limit=1)
+            with pytest.raises(LogDamagedError, match=words):
+                reader.digests(0, 4, limit=9)
+            with pytest.raises(LogDamagedError, match=f"{stream}"):
+                reader.read_stream(stream)
+            with pytest.raises(LogDamagedError, match=f"{stream}"):
+                reader.read_stream(stream, at=missing)
+            assert len(reader.read(0, missing - 1)) == missing - 1
+
+    await to_thread.run_sync(look)
 
 
 @pytest.mark.asyncio

@@ -9,6 +9,7 @@ from ..api import Recorded, Snapshot, StreamHead
 from ..digest import FIRST, key_digest, snapshot_digest
 from ..encryption import Keyring
 from ..errors import LogDamagedError
+from ..gap import require_whole
 from ..rows import RowDecoder, committed_us, is_chained, last_committed_by
 from ..stored import LAST
 from .schema import Connection
@@ -65,8 +66,13 @@ class PostgresReader(Closing):
     def read(
         self, after: int = 0, until: int | None = None, *, limit: int = 1000
     ) -> list[Recorded]:
-        """Read at most `limit` events of all streams with after < position <= until."""
-        rows = self.stored.page(after, LAST if until is None else until, limit)
+        """Read at most `limit` events of all streams with after < position <= until.
+
+        Raises `LogDamagedError` where one is missing.
+        """
+        after, until = max(after, 0), LAST if until is None else until
+        rows = self.stored.page(after, until, limit)
+        require_whole(self.stored, rows, after, until, limit)
         return [self._decode(row[:5]) for row in rows]
 
     def read_stream(
@@ -81,12 +87,12 @@ class PostgresReader(Closing):
 
         Every one is compared with its digest.
         """
-        rows = self.stored.stream(
-            stream,
-            after,
-            LAST if until is None else until,
-            LAST if at is None else at,
-        )
+        until, at = LAST if until is None else until, LAST if at is None else at
+        head = self.head(stream)  # before its events: it only moves on
+        rows = self.stored.stream(stream, after, until, at)
+        if head is not None:
+            last = rows[-1].version if rows else after
+            self._check_end(head, last, min(until, head.version), at)
         previous = FIRST
         if after and rows and rows[0].version == after:
             previous = rows.pop(0).digest
@@ -100,9 +106,23 @@ class PostgresReader(Closing):
             previous = row.digest
         return [self._decode(row[:5]) for row in rows]
 
+    def _check_end(self, head: StreamHead, last: int, until: int, at: int) -> None:
+        """Make sure that nothing stands between `last` and `until` as of `at`."""
+        if last >= until:
+            return
+        following = self.stored.stream(head.stream, last + 1, last + 1, LAST)
+        if not following or following[0].position <= at:
+            raise LogDamagedError(
+                f"stream {head.stream!r} is broken: version {last + 1} is missing, "
+                f"though it goes on to {head.version}; verify the log, export what can "
+                "still be read, and restore the database from a backup",
+            )
+
     def digests(self, after: int, until: int, *, limit: int) -> list[tuple[int, bytes]]:
         """Read positions and digests of events with after < position <= until."""
-        return self.stored.digests(after, until, limit)
+        page = self.stored.digests(after, until, limit)
+        require_whole(self.stored, page, after, until, limit)
+        return page
 
     def head(self, stream: str) -> StreamHead | None:
         """Return where a stream ends, None if it never began."""
@@ -176,5 +196,6 @@ class PostgresReader(Closing):
         return last_committed_by(time_us, self.position, self._committed_at)
 
     def _committed_at(self, position: int) -> int | None:
-        row = self.stored.row(position)
-        return None if row is None else committed_us(row[:5])
+        page = self.stored.page(position - 1, position, 1)
+        require_whole(self.stored, page, position - 1, position, 1)
+        return committed_us(page[0][:5]) if page else None
