@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,6 @@ from dramaturg.events.log import (
     written,
 )
 from dramaturg.events.log.sqlite import SqliteLog
-from dramaturg.events.log.statements import InsertMany, SelectMany
 
 from .contract import AT, LogContract, append, on
 from .vocabulary import REGISTRY, Counted, Ended, Started
@@ -91,7 +91,11 @@ async def test_the_tables_say_what_was_appended(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_many_streams_of_one_group_find_their_heads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("known_max", [10, 10_000])
+async def test_many_streams_of_one_group_find_their_heads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_max: int
+) -> None:
+    monkeypatch.setattr(committer, "OPEN_HEADS_MAX", known_max)
     names = [f"a/{n}" for n in range(700)]
     path = tmp_path / "log.db"
     positions: list[int] = []
@@ -105,6 +109,30 @@ async def test_many_streams_of_one_group_find_their_heads(tmp_path: Path) -> Non
     assert positions == [1, 701]
     assert rows(path, "SELECT DISTINCT version, open FROM streams") == [(2, 1)]
     assert rows(path, "SELECT count(*) FROM streams") == [(700,)]
+
+
+@pytest.mark.asyncio
+async def test_open_streams_are_known_from_the_start_and_closed_ones_looked_up(
+    tmp_path: Path,
+) -> None:
+    looked_up: list[object] = []
+
+    class Watched(sqlite3.Connection):
+        def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+            if "WHERE stream IN" in sql:
+                looked_up.extend(parameters)
+            return super().execute(sql, parameters)
+
+    path = tmp_path / "log.db"
+    async with SqliteLog(path, REGISTRY, seals=None) as log:
+        await append(log, "open", 0, Started())
+        await append(log, "closed", 0, Ended())
+    async with SqliteLog(path, REGISTRY, seals=None, connection=Watched) as log:
+        await append(log, "open", 1, Counted())
+        await append(log, "closed", 1, Counted())
+
+    assert looked_up == ["closed"]
+    assert rows(path, "SELECT version, open FROM streams") == [(2, 1), (2, 1)]
 
 
 @pytest.mark.asyncio
@@ -307,21 +335,3 @@ async def test_a_closed_log_can_be_entered_again(tmp_path: Path) -> None:
 
     assert log.epoch == 2
     assert log.position == 2
-
-
-@pytest.mark.parametrize("count", [0, 1, 16, 17, 64, 100, 256, 257, 600])
-def test_many_rows_are_inserted_in_order_and_found(count: int) -> None:
-    db = sqlite3.connect(":memory:")
-    db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT)")
-    InsertMany("INSERT INTO t(a, b)", "(?,?)").run(
-        db, [value for n in range(count) for value in (n, str(n))]
-    )
-    found = SelectMany("SELECT a FROM t WHERE a IN").run(db, [*range(0, count, 2)])
-    pairs = SelectMany("SELECT a FROM t WHERE (a, b) IN", 2).run(
-        db, [value for n in range(count) for value in (n, str(n % 3))]
-    )
-
-    assert db.execute("SELECT b FROM t").fetchall() == [(str(n),) for n in range(count)]
-    assert sorted(found) == [(n,) for n in range(0, count, 2)]
-    assert sorted(pairs) == [(n,) for n in range(min(count, 3))]
-    db.close()
