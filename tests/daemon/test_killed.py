@@ -34,6 +34,9 @@ from dramaturg.projections import (
     standard_folds,
 )
 
+from ..forks import Forked, Forks
+
+COMMAND = "dramaturg.daemon.commands.ingest"
 KILLS = 20
 ENDED = {"done", "dead_lettered"}
 DOCUMENTS_A_ROUND = 3
@@ -42,44 +45,21 @@ DOCUMENTS_A_ROUND = 3
 class Told:
     """Reads what a process tells, in a thread, until it is dead."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: Forked) -> None:
         self._process = process
         self._lines: list[dict[str, Any]] = []
         self._thread = Thread(target=self._read)
         self._thread.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as out:
-            for line in out:
-                if line.endswith("\n"):  # the last one may be cut
-                    self._lines.append(json.loads(line))
+        for line in self._process.stdout:
+            if line.endswith(b"\n"):  # the last one may be cut
+                self._lines.append(json.loads(line))
 
     def until_the_end(self, statuses: set[int]) -> list[dict[str, Any]]:
         self._thread.join()
         assert self._process.wait() in statuses
         return self._lines
-
-
-def ingest(docs: Path, data: Path, *options: str) -> "subprocess.Popen[str]":
-    errors = data.parent / "errors.txt"
-    with errors.open("w") as file:
-        return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "dramaturg.daemon",
-                "ingest",
-                str(docs),
-                "--data",
-                str(data),
-                "--json",
-                *options,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=file,
-            text=True,
-        )
 
 
 def write_documents(docs: Path, start: int) -> None:
@@ -102,20 +82,26 @@ def test_every_document_ends_exactly_once_however_often_the_process_is_killed(
     dice = random.Random(20)
     acknowledged: list[dict[str, Any]] = []
     kills = documents = 0
+    words = ("ingest", docs, "--data", data, "--json")
 
-    while kills < KILLS:
-        write_documents(docs, documents)
-        documents += DOCUMENTS_A_ROUND
-        process = ingest(docs, data, "--chaos", "0.5", "--seed", str(kills))
-        told = Told(process)
-        try:
-            process.wait(timeout=dice.uniform(0.8, 2.8))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            kills += 1
-        acknowledged += told.until_the_end({1, -signal.SIGKILL})
+    with Forks(tmp_path, "dramaturg.daemon.cli", "main", COMMAND) as forks:
+        while kills < KILLS:
+            write_documents(docs, documents)
+            documents += DOCUMENTS_A_ROUND
+            chaos = ("--chaos", "0.5", "--seed", kills)
+            with forks.start(*words, *chaos, stderr=tmp_path / "errors.txt") as process:
+                told = Told(process)
+                try:
+                    process.wait(timeout=dice.uniform(0.0, 1.5))
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+                acknowledged += told.until_the_end({1, -signal.SIGKILL})
 
-    last = Told(ingest(docs, data)).until_the_end({1})  # two are no documents
+    calm = [sys.executable, "-m", "dramaturg.daemon", *map(str, words)]
+    ended = subprocess.run(calm, capture_output=True, check=False)
+    assert ended.returncode == 1, ended.stderr  # two are no documents
+    last = [json.loads(line) for line in ended.stdout.splitlines()]
 
     *lines, summary = last
     assert sorted(failed["stage"] for failed in summary["failed"]) == [

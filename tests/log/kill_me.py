@@ -41,5 +41,9 @@ async def main(path: str) -> None:
                 group.create_task(work(f"a/{number}"))
 
 
+def run(words: list[str]) -> None:
+    asyncio.run(main(*words))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    run(sys.argv[1:])

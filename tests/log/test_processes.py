@@ -19,6 +19,8 @@ from dramaturg.events.log.lock import WriterLock
 from dramaturg.events.log.opening import open_for_writing
 from dramaturg.events.log.sqlite import SqliteLog
 
+from ..forks import Forks
+
 HERE = Path(__file__).parent
 KILLS = 15
 
@@ -36,19 +38,20 @@ def test_nothing_acknowledged_is_lost_by_a_kill(tmp_path: Path) -> None:
     chance = random.Random(7)
     path = tmp_path / "log.db"
     acknowledged: list[tuple[str, int, int]] = []
-    for kill in range(KILLS):
-        with start("kill_me.py", path) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"open\n"
-            lines = [process.stdout.readline() for _ in range(chance.randrange(120))]
-            if kill % 2:
-                time.sleep(chance.random() / 50)  # anywhere in a commit, not after one
-            process.send_signal(signal.SIGKILL)
-            lines += process.stdout.read().splitlines(keepends=True)
-        for line in lines:
-            if line.endswith(b"\n"):
-                stream, version, position = line.decode().split()
-                acknowledged.append((stream, int(version), int(position)))
+    with Forks(tmp_path, "tests.log.kill_me", "run") as forks:
+        for kill in range(KILLS):
+            with forks.start(path) as process:
+                out = process.stdout
+                assert out.readline() == b"open\n"
+                lines = [out.readline() for _ in range(chance.randrange(120))]
+                if kill % 2:
+                    time.sleep(chance.random() / 50)  # anywhere in a commit
+                process.send_signal(signal.SIGKILL)
+                lines += out.read().splitlines(keepends=True)
+            for line in lines:
+                if line.endswith(b"\n"):
+                    stream, version, position = line.decode().split()
+                    acknowledged.append((stream, int(version), int(position)))
 
     db = open_for_writing(path, max(position for *_, position in acknowledged))
     rows = db.execute(

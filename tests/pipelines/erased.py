@@ -1,16 +1,13 @@
 """A process that does what several owners want done, and kills itself on the way.
 
-    python erased.py FOLDER KILL_AFTER
-
-submits an item for each owner and number, unless that was done before, kills itself
-with SIGKILL as attempt number KILL_AFTER begins (0: never), and otherwise ends once
-every item has. It prints whose each attempt is.
+`run([FOLDER, KILL_AFTER])` submits an item for each owner and number, unless that was
+done before, kills itself with SIGKILL as attempt number KILL_AFTER begins (0: never),
+and otherwise ends once every item has. It prints whose each attempt is.
 """
 
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 from dramaturg.actors.pipelines import Pipeline, Stage, Work, start_pipeline
@@ -50,6 +47,6 @@ async def main(folder: Path, kill_after: int, keyring: Keyring) -> None:
         await running.wait_idle()
 
 
-if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    asyncio.run(main(where, int(sys.argv[2]), Keyring(where / "keys.jsonl")))
+def run(words: list[str]) -> None:
+    where = Path(words[0])
+    asyncio.run(main(where, int(words[1]), Keyring(where / "keys.jsonl")))

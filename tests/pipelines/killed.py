@@ -1,10 +1,8 @@
 """A process that runs a small pipeline and kills itself on the way.
 
-    python killed.py LOG KILL_AFTER
-
-submits twenty items under keys, kills itself with SIGKILL as attempt number KILL_AFTER
-begins (0: never; poison: with each attempt at the fourth item), and otherwise ends once
-every item has.
+`run([LOG, KILL_AFTER])` submits twenty items under keys, kills itself with SIGKILL as
+attempt number KILL_AFTER begins (0: never; poison: with each attempt at the fourth
+item), and otherwise ends once every item has.
 """
 
 import asyncio
@@ -51,8 +49,10 @@ async def main(path: Path, kill_after: int, policy: RetryPolicy) -> None:
         await running.wait_idle()
 
 
-if __name__ == "__main__":
-    poison = sys.argv[2] == "poison"
-    few = RetryPolicy(attempts_max=3, base_s=0.0, cap_s=0.0)
-    kill_after = 0 if poison else int(sys.argv[2])
-    asyncio.run(main(Path(sys.argv[1]), kill_after, few if poison else PATIENT))
+def run(words: list[str]) -> None:
+    log, kill_after = words
+    if kill_after == "poison":
+        few = RetryPolicy(attempts_max=3, base_s=0.0, cap_s=0.0)
+        asyncio.run(main(Path(log), 0, few))
+    else:
+        asyncio.run(main(Path(log), int(kill_after), PATIENT))

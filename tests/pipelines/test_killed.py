@@ -1,12 +1,10 @@
 """A process that is killed in the middle of its work, and what its log then says."""
 
 import asyncio
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections import defaultdict
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,21 +20,24 @@ from dramaturg.events.log.verify import verify
 from dramaturg.events.pipelines import ItemDone, ItemSubmitted, StageDone, StageStarted
 from dramaturg.events.vocabulary import vocabulary
 
-PROGRAM = Path(__file__).with_name("killed.py")
+from ..forks import Forks
+
 KILLS = 6
 
 
-def run(log: Path, kill_after: int | str) -> tuple[int, set[str]]:
-    """Return how the process ended and which items were acknowledged."""
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(log), str(kill_after)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-    )
-    assert done.returncode in {0, -signal.SIGKILL}, done.stderr
-    return done.returncode, set(done.stdout.split())
+@pytest.fixture
+def forks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Forks]:
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    with Forks(tmp_path, "tests.pipelines.killed", "run") as forks:
+        yield forks
+
+
+def run(forks: Forks, *words: object) -> tuple[int, str]:
+    """Return how the process ended and what it said."""
+    with forks.start(*words) as process:
+        said = process.stdout.read().decode()
+        assert process.wait() in {0, -signal.SIGKILL}
+    return process.wait(), said
 
 
 def items_in(log: Path) -> dict[str, list[Event]]:
@@ -53,17 +54,17 @@ def items_in(log: Path) -> dict[str, list[Event]]:
 @pytest.mark.kill
 @pytest.mark.timeout(180)
 def test_a_killed_pipeline_finishes_every_acknowledged_item_once(
-    tmp_path: Path,
+    forks: Forks, tmp_path: Path
 ) -> None:
     log = tmp_path / "log.db"
     chance = random.Random(7)
     acknowledged: set[str] = set()
     for _ in range(KILLS):
-        code, items = run(log, chance.randint(1, 15))
-        acknowledged |= items
+        code, items = run(forks, log, chance.randint(1, 15))
+        acknowledged |= {*items.split()}
         assert code
-    code, items = run(log, 0)
-    acknowledged |= items
+    code, items = run(forks, log, 0)
+    acknowledged |= {*items.split()}
     assert code == 0
 
     streams = items_in(log)
@@ -101,11 +102,11 @@ def _attempts_are_exact(events: list[Event]) -> None:
 @pytest.mark.kill
 @pytest.mark.timeout(180)
 def test_work_that_kills_its_process_has_as_many_attempts_as_any(
-    tmp_path: Path,
+    forks: Forks, tmp_path: Path
 ) -> None:
     log = tmp_path / "log.db"
     kills = 0
-    while run(log, "poison")[0]:
+    while run(forks, log, "poison")[0]:
         kills += 1
 
     places: dict[str, str] = {}
@@ -121,14 +122,11 @@ def test_work_that_kills_its_process_has_as_many_attempts_as_any(
     assert len(places) == 19
 
 
-def live(folder: Path, kill_after: int) -> list[str]:
+def live(forks: Forks, folder: Path, kill_after: int) -> list[str]:
     """Return whose attempts there were in a life that ends as it is told."""
-    words = [sys.executable, str(PROGRAM.with_name("erased.py")), str(folder)]
-    done = subprocess.run(
-        [*words, str(kill_after)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == (-signal.SIGKILL if kill_after else 0), done.stderr
-    found = [line.partition(" ") for line in done.stdout.splitlines()]
+    code, said = run(forks, folder, kill_after)
+    assert code == (-signal.SIGKILL if kill_after else 0)
+    found = [line.partition(" ") for line in said.splitlines()]
     assert all(payload.endswith(f"of {owner}") for owner, _, payload in found), found
     return [owner for owner, _, _ in found]
 
@@ -152,10 +150,11 @@ def test_the_work_of_the_erased_ends_though_the_process_is_killed_before_and_aft
                 folder=tmp_path,
             )
 
-    assert {*live(tmp_path, 9)} == {"ann", "bob"}
-    assert asyncio.run(erase()).ok
-    live(tmp_path, 3)
-    live(tmp_path, 0)
+    with Forks(tmp_path, "tests.pipelines.erased", "run") as forks:
+        assert {*live(forks, tmp_path, 9)} == {"ann", "bob"}
+        assert asyncio.run(erase()).ok
+        live(forks, tmp_path, 3)
+        live(forks, tmp_path, 0)
 
     with LogReader(log, vocabulary(), keyring) as reader:
         assert reader.open_streams("item/") == []

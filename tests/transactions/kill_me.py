@@ -82,5 +82,5 @@ async def main(folder: Path) -> None:
     sys.stdout.write(msgspec.json.encode(ends).decode() + "\n")
 
 
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+def run(words: list[str]) -> None:
+    asyncio.run(main(Path(words[0])))

@@ -3,8 +3,6 @@
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,19 +14,13 @@ from dramaturg.events import Event
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.vocabulary import vocabulary
 
+from ..forks import Forks
 from .kill_me import TRANSACTIONS
 
-SCRIPT = Path(__file__).parent / "kill_me.py"
 KILLS = 8
 
 BEFORE = {"old": "old", "gone": "gone", "from": "from"}
 AFTER = {"old": "new", "new": "new", "to": "from"}
-
-
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder)], stdout=subprocess.PIPE
-    )
 
 
 def lay_out(folder: Path) -> None:
@@ -68,16 +60,15 @@ def test_kills_at_any_moment_leave_each_transaction_whole_or_undone(
 ) -> None:
     chance = random.Random(11)
     lay_out(tmp_path)
-    for _ in range(KILLS):
-        with start(tmp_path) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"open\n"
-            time.sleep(chance.random() / 2)  # anywhere, not after an answer
-            process.send_signal(signal.SIGKILL)
+    with Forks(tmp_path, "tests.transactions.kill_me", "run") as forks:
+        for _ in range(KILLS):
+            with forks.start(tmp_path) as process:
+                assert process.stdout.readline() == b"open\n"
+                time.sleep(chance.random() / 2)  # anywhere, not after an answer
+                process.send_signal(signal.SIGKILL)
 
-    with start(tmp_path) as process:
-        assert process.stdout is not None
-        output = process.stdout.read().splitlines()
+        with forks.start(tmp_path) as process:
+            output = process.stdout.read().splitlines()
     assert process.returncode == 0
     ends = msgspec.json.decode(output[1], type=dict[int, str])
 
