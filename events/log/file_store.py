@@ -26,7 +26,8 @@ STRUCTURES_MAX = 20
 _TOTALS = """
 SELECT (SELECT count(*) FROM events) + {archived},
        (SELECT total(version) FROM streams),
-       (SELECT max(position) FROM events), next_position, committed FROM meta
+       (SELECT max(position) FROM events), next_position, committed, epoch
+FROM meta
 """
 
 

@@ -75,13 +75,13 @@ _header = msgspec.json.Decoder(Header).decode
 class EventCheck:
     """Checks events in the order of their positions.
 
-    It keeps nothing but the last position and time of commit, so that a log of any
-    length is checked in the same memory.
+    It keeps nothing but the last position, time of commit and epoch, so that a log of
+    any length is checked in the same memory.
     """
 
     def __init__(self, after: int = 0) -> None:
         self.position = after
-        self.committed = 0
+        self.committed = self.epoch = 0
 
     def check(self, row: ChainedRow) -> Iterator[Damage]:
         """Yield what is wrong with an event."""
@@ -115,16 +115,20 @@ class EventCheck:
             yield self._damage("version", row, message)
 
     def _check_document(self, row: ChainedRow) -> Iterator[Damage]:
-        committed = self.committed
+        committed, epoch = self.committed, 0
         header, data = b"", row.document
         try:
             if not row.opaque:
                 header, data = split(row.document)
-                committed = _header(header).committed
+                told = _header(header)
+                committed, epoch = told.committed, told.epoch
         except (LogDamagedError, *MALFORMED) as error:
             yield self._damage("document", row, str(error))
             return
         before = FIRST if row.prev is None else row.before_digest
+        if committed < self.committed:
+            message = f"committed at {committed}, before the event that precedes it"
+            yield self._damage("committed", row, message)
         if not isinstance(before, bytes) or row.digest != chained(
             before,
             row.position,
@@ -136,10 +140,9 @@ class EventCheck:
         ):
             message = "its contents, its place or the history before it were changed"
             yield self._damage("digest", row, message)
-        if committed < self.committed:
-            message = f"committed at {committed}, before the event that precedes it"
-            yield self._damage("committed", row, message)
+            return  # what it says of the time would make all that follow look too early
         self.committed = max(committed, self.committed)
+        self.epoch = max(epoch, self.epoch)
 
     @staticmethod
     def _damage(kind: Kind, row: ChainedRow, message: str) -> Damage:

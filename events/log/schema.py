@@ -211,7 +211,7 @@ def _is_log(db: sqlite3.Connection, path: Path) -> bool:
             f"{path} is a database of something else: choose another path",
         )
     (found,) = db.execute("SELECT format FROM meta").fetchone() or (None,)
-    if not isinstance(found, int):
+    if not isinstance(found, int) or found < 1:
         raise LogDamagedError(
             f"{path} is damaged (it does not say its format): restore it from a backup",
         )

@@ -172,13 +172,13 @@ class SideTables:
                     message = f"the row of key {key!r} of {scope!r} was changed"
                     yield Damage("key", 0, str(stream), message)
 
-    def totals(self, committed_us: int) -> Iterator[Damage]:
+    def totals(self, committed_us: int, epoch: int) -> Iterator[Damage]:
         """Yield what is wrong with how far the log is said to go."""
         totals = self._stored.totals()
         if len(totals) != 1:
             yield Damage("end", 0, "", "the log does not say where it ends")
             return
-        events, versions, last, following, committed = totals[0]
+        events, versions, last, following, committed, opened = totals[0]
         last = last or 0
         if following != last + 1:
             first = following if isinstance(following, int) else last + 1
@@ -186,6 +186,9 @@ class SideTables:
             yield Damage("end", min(last + 1, first), "", message)
         if not isinstance(committed, int) or committed < committed_us:
             message = f"the last commit is said to be at {committed}, before an event's"
+            yield Damage("end", last, "", message)
+        if not isinstance(opened, int) or opened < epoch:
+            message = f"it is said to be in epoch {opened}, an event is of {epoch}"
             yield Damage("end", last, "", message)
         if events != versions:
             for position, stream in self._stored.query(_ORPHANS):

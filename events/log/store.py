@@ -70,7 +70,7 @@ class Store(Protocol):
         """Return how many events there are and how many streams say, and the end.
 
         A row for each row of `meta`: events, versions of all streams, last position or
-        None, next position, time of the last commit; all of one moment.
+        None, next position, time of the last commit, epoch; all of one moment.
         """
         ...
 

@@ -136,7 +136,7 @@ class _Verification:
         self.note(tables.snapshots(frozenset(self._damaged)))
         self.note(tables.keys())
         self.note(stored.segment_damages())
-        self.note(tables.totals(self.events.committed))
+        self.note(tables.totals(self.events.committed, self.events.epoch))
         for anchor in anchors:
             self.note(seals.anchored(anchor, self.events.position))
 

@@ -278,7 +278,9 @@ async def test_export_import_and_backup_span_both(tmp_path: Path, kept: Path) ->
 # Damage and failure
 
 
-@pytest.mark.parametrize("how", ["missing", "cut", "changed", "forged", "unnamed"])
+@pytest.mark.parametrize(
+    "how", ["missing", "cut", "changed", "forged", "short", "unnamed"]
+)
 def test_damage_to_a_segment_is_named_and_costs_no_other_event(
     kept: Path, how: str
 ) -> None:
@@ -296,6 +298,8 @@ def test_damage_to_a_segment_is_named_and_costs_no_other_event(
             file.write_bytes(middle)
         case "forged":
             tamper(kept, "UPDATE segments SET digest = x'00'")
+        case "short":
+            tamper(kept, "UPDATE segments SET size_bytes = index_at - 2")
         case _:
             tamper(kept, "UPDATE segments SET segment = segment || 'x'")
 

@@ -429,3 +429,33 @@ def test_a_table_that_is_out_of_order_is_no_endless_task(
     )
 
     assert "file" in {damage.kind for damage in verify(path, REGISTRY).damages}
+
+
+def test_a_time_that_was_changed_casts_no_doubt_on_the_events_after_it(
+    path: Path,
+) -> None:
+    tamper(
+        path,
+        """UPDATE events SET state = replace(state, '"committed":20', '"committed":90')""",
+    )
+
+    report = verify(path, REGISTRY)
+
+    assert [(each.kind, each.position) for each in report.damages] == [("digest", 2)]
+
+
+def test_an_epoch_before_that_of_an_event_is_found(path: Path) -> None:
+    tamper(path, "UPDATE meta SET epoch = 0")
+
+    (damage,) = verify(path, REGISTRY).damages
+
+    assert (damage.kind, damage.position) == ("end", 6)
+    assert "epoch 0, an event is of 1" in damage.message
+
+
+def test_a_format_that_never_was_is_damage(path: Path) -> None:
+    tamper(path, "UPDATE meta SET format = 0")
+
+    (damage,) = verify(path, REGISTRY).damages
+
+    assert damage.kind == "file"

@@ -20,27 +20,29 @@ def segment_damages(
 
     `told` are the events of the stream that tells of them. Blocking.
     """
-    named = {
-        (event.segment, event.digest)
-        for row in told
-        if (event := _archived(row)) is not None
-    }
+    archived = dict(filter(None, map(_archived, told)))
     for segment in segments:
-        name, digest = source.named(segment.segment), segment.digest
+        name = source.named(segment.segment)
         try:
             found = source.digest(segment.segment)
         except LogDamagedError as error:
             yield Damage("segment", segment.first, "", str(error))
             continue
-        if found != digest:
+        if found != segment.digest:
             message = f"{name} is not as it was written"
             yield Damage("segment", segment.first, "", message)
-        if (segment.segment, digest.hex()) not in named:
+        if segment.segment not in archived:
             message = f"no event says that {name} was archived"
+            yield Damage("segment", segment.first, "", message)
+        elif segment != archived[segment.segment]:
+            message = f"{name} was archived otherwise than its row says"
             yield Damage("segment", segment.first, "", message)
 
 
-def _archived(row: Row) -> Archived | None:
-    with suppress(LogDamagedError, *MALFORMED):
-        return msgspec.json.decode(split(row.document)[1], type=Archived)
+def _archived(row: Row) -> tuple[str, Segment] | None:
+    """Return what an event says of a segment, by its name."""
+    with suppress(LogDamagedError, ValueError, *MALFORMED):
+        told = msgspec.json.decode(split(row.document)[1], type=Archived)
+        values = msgspec.structs.asdict(told) | {"digest": bytes.fromhex(told.digest)}
+        return told.segment, msgspec.convert(values, Segment)
     return None

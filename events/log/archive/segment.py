@@ -184,7 +184,7 @@ class SegmentReader:
     def _member(self, at: int, end: int) -> bytes:
         try:
             return gzip.decompress(self._source.read(self._name, at, end))
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> LogDamagedError:

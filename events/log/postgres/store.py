@@ -32,7 +32,8 @@ AND position <= ? ORDER BY version
 _PLACES = "SELECT position, stream, version, digest FROM events WHERE position = ANY(?)"
 _TOTALS = """
 SELECT (SELECT count(*) FROM events), (SELECT coalesce(sum(version), 0) FROM streams),
-       (SELECT max(position) FROM events), next_position, committed FROM meta
+       (SELECT max(position) FROM events), next_position, committed, epoch
+FROM meta
 """
 
 
