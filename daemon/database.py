@@ -72,8 +72,12 @@ class Database(msgspec.Struct, frozen=True):
         )
         return opened
 
-    def log(self, registry: Registry, keyring: Keyring) -> "PostgresLog":
-        """Return it for writing. Raises `UsageError`."""
+    def log(self, registry: Registry, keyring: Keyring | None) -> "PostgresLog":
+        """Return it for writing; it must be there.
+
+        Raises `UsageError`, `LogFormatError` and `LogUnreadableError`.
+        """
+        self.store().close()  # or a schema that was misspelt would be made
         made: Any = _postgres("log").PostgresLog
         log: PostgresLog = made(
             self.conninfo, registry, schema=self.schema, node="cli", keyring=keyring

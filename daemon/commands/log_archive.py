@@ -1,9 +1,9 @@
-"""`dramaturg log archive`: old events into compressed files beside the log."""
+"""`dramaturg log archive`: old events into compressed segments."""
 
 import re
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import anyio
 from cyclopts import Parameter
@@ -11,16 +11,14 @@ from cyclopts import Parameter
 from ...events import vocabulary
 from ...events.log.archive.archiving import Archiving, archive_log, would_archive
 from ...events.log.sqlite import SqliteLog
+from ..database import Database
 from ..errors import UsageError
-from ..layout import found_keys, found_log
-from ..options import Data, Json
+from ..layout import found_keys, found_log, opened
+from ..options import Data, Json, Where
 from ..output import Output
 
-IN_FILES = (
-    "what ended stays in the database's tables, which its server can keep on cheaper "
-    "disks; to archive it, export the log and import it into a file"
-)
-"""What to do instead of archiving events of a database."""
+if TYPE_CHECKING:
+    from ...events.log.postgres import PostgresLog
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -36,37 +34,47 @@ def archive(
     data: Data = Path("var"),
     as_json: Json = False,
 ) -> int:
-    """Move the events of ended streams to compressed files beside the log.
+    """Move the events of ended streams to compressed segments: files beside the log.
 
     They are read, shown, exported and verified as before. Of open streams goes what a
-    snapshot stands for. Nobody else may write the log meanwhile, but for --dry-run.
+    snapshot stands for. Nobody else may write the file meanwhile, but for --dry-run; a
+    database keeps its segments itself, and its nodes may go on.
     """
     output = Output(as_json=as_json)
     older_than_s = _seconds(older_than)
-    path = found_log(data, IN_FILES)
-
-    keys = found_keys(data)
-
-    async def run() -> Archiving:
-        with output.progress("archived") as progress:
-            async with SqliteLog(path, vocabulary(), keyring=keys) as log:
-                return await archive_log(log, older_than_s, progress=progress)
-
     if dry_run:
-        done = would_archive(path, older_than_s, time.time_ns() // 1000)
+        now_us = time.time_ns() // 1000
+        done = would_archive(opened(data), older_than_s, now_us)
     else:
-        done = anyio.run(run)
+        done = anyio.run(_archived, _log(data), older_than_s, output)
     if as_json:
         output.value(done)
     verb = "would be" if dry_run else "were"
     size = (
-        "" if dry_run else f", now {done.segment_bytes} bytes in {done.segments} files"
+        ""
+        if dry_run
+        else f", now {done.segment_bytes} bytes in {done.segments} segments"
     )
     output.line(
         f"{done.events} events of {done.streams} streams {verb} archived, "
         f"{done.document_bytes} bytes{size}",
     )
     return 0
+
+
+def _log(data: Where) -> "SqliteLog | PostgresLog":
+    keys = found_keys(data)
+    if isinstance(data, Database):
+        return data.log(vocabulary(), keys)
+    return SqliteLog(found_log(data), vocabulary(), keyring=keys)
+
+
+async def _archived(
+    log: "SqliteLog | PostgresLog", older_than_s: float, output: Output
+) -> Archiving:
+    with output.progress("archived") as progress:
+        async with log:
+            return await archive_log(log, older_than_s, progress=progress)
 
 
 def _seconds(text: str) -> float:

@@ -1,10 +1,12 @@
 """`dramaturg log stat`: how large a log is, and how fast it grows."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ...events.log import Recorded
+from ...events.log.archive import Segment
 from ...events.log.archive.event import RETENTION, RetentionRan
 from ...events.log.reader import LogReader
 from ...events.log.wal import wal_of
@@ -32,8 +34,11 @@ def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
     with open_log(data) as reader:
         if isinstance(reader, LogReader):
             name, sizes = str(reader.path), _file_sizes(reader)
+            segments = reader.stored.segments()
         else:
             name, sizes = str(data), _database_sizes(reader)
+            segments = cast("PostgresReader", reader).stored.segments()
+        sizes |= _archive(segments)
         sizes |= _growth(reader, sizes["events"])
         run = _last_run(reader)
         output.rows(
@@ -43,12 +48,16 @@ def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
         )
     if as_json:
         output.value({"kind": "", **sizes, "retention": run and run.event})
-    if "wal_bytes" in sizes:
-        output.line(
-            f"{sizes['wal_bytes']} bytes wait in the WAL, {sizes['free_bytes']} in the "
-            f"file are free; {sizes['archived_events']} events are archived, "
-            f"{sizes['archive_bytes']} bytes in {sizes['segments']} segments",
-        )
+    waiting = (
+        f"{sizes['wal_bytes']} bytes wait in the WAL, {sizes['free_bytes']} in the "
+        "file are free; "
+        if "wal_bytes" in sizes
+        else ""
+    )
+    output.line(
+        f"{waiting}{sizes['archived_events']} events are archived, "
+        f"{sizes['archive_bytes']} bytes in {sizes['segments']} segments",
+    )
     if run is not None:
         output.line(_said(run))
     output.line(
@@ -113,8 +122,7 @@ def _file_sizes(reader: LogReader) -> dict[str, Any]:
     ((free, page),) = reader.stored.query(
         "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size",
     )
-    segments = reader.stored.segments()
-    archived = sum(segment.events for segment in segments)
+    archived = sum(segment.events for segment in reader.stored.segments())
     size = path.stat().st_size
     return {
         "events": end,
@@ -122,7 +130,12 @@ def _file_sizes(reader: LogReader) -> dict[str, Any]:
         "bytes_per_event": round((size - free * page) / max(1, end - archived)),
         "wal_bytes": wal.stat().st_size if wal.exists() else 0,
         "free_bytes": free * page,
+    }
+
+
+def _archive(segments: Sequence[Segment]) -> dict[str, int]:
+    return {
         "segments": len(segments),
-        "archived_events": archived,
+        "archived_events": sum(segment.events for segment in segments),
         "archive_bytes": sum(segment.size_bytes for segment in segments),
     }

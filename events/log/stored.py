@@ -78,26 +78,26 @@ class StoredEvents:
     def columns(self, after: int, until: int, limit: int) -> list[EventRow]:
         """Return what a `RowDecoder` takes of a page of events."""
         rows = self.query(f"SELECT {COLUMNS} {_PAGE}", (after, until, limit))
-        if _is_whole(rows, after, until, limit):
+        if is_whole(rows, after, until, limit):
             return rows
         archived = self._archived(rows, after, until, limit)
-        return _merged(rows, (row[:5] for row in archived), limit)
+        return merged(rows, (row[:5] for row in archived), limit)
 
     def page(self, after: int, until: int, limit: int) -> list[Row]:
         """Return a page of events."""
         rows = self.query(f"SELECT {ROW} {_PAGE}", (after, until, limit))
-        if not _is_whole(rows, after, until, limit):
+        if not is_whole(rows, after, until, limit):
             archived = self._archived(rows, after, until, limit)
-            rows = _merged(rows, map(tuple, archived), limit)
+            rows = merged(rows, map(tuple, archived), limit)
         return [Row(*row) for row in rows]
 
     def digests(self, after: int, until: int, limit: int) -> list[tuple[int, Any]]:
         """Return positions and digests of a page of events."""
         rows = self.query(f"SELECT position, digest {_PAGE}", (after, until, limit))
-        if _is_whole(rows, after, until, limit):
+        if is_whole(rows, after, until, limit):
             return rows
         archived = self._archived(rows, after, until, limit)
-        return _merged(rows, ((row.position, row.digest) for row in archived), limit)
+        return merged(rows, ((row.position, row.digest) for row in archived), limit)
 
     def row(self, position: int) -> Row | None:
         """Return the event at a position; None: there is none."""
@@ -222,19 +222,21 @@ def _is_up_to(version: object, most: int) -> bool:
     return isinstance(version, int) and version <= most
 
 
-def _is_whole(rows: list[Any], after: int, until: int, limit: int) -> bool:
+def is_whole(rows: list[Any], after: int, until: int, limit: int) -> bool:
     """Tell whether no event of a page can be in the archive.
 
-    The last event of a log never is.
+    The last event of a log never is, so that nothing is after a position, anywhere, if
+    the table has nothing.
     """
     if not rows:
-        return limit < 1 or until <= after
+        return limit < 1 or until <= after or until >= LAST
     last: int = rows[-1][0]
     ends = len(rows) == limit or until >= LAST or last == until
     return ends and last - after == len(rows)
 
 
-def _merged(rows: list[Any], archived: Any, limit: int) -> list[Any]:
+def merged(rows: list[Any], archived: Any, limit: int) -> list[Any]:
+    """Return a page of what the table has and the archive, by positions."""
     found = {row[0]: row for row in archived}
     found.update((row[0], row) for row in rows)
     return [found[position] for position in sorted(found)][:limit]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dramaturg.events.log.postgres import PostgresLog
 from dramaturg.events.log.sealer import SEALS
 
 from ..daemon.conftest import Run, dramaturg
+from ..log.test_transfer import KEPT
 
 __all__ = ["dramaturg"]  # a fixture
 
@@ -101,14 +103,42 @@ def test_an_owner_is_erased(dramaturg: Run, data: str, capsys: Captured) -> None
     assert "bob lives here" in said
 
 
+def test_what_ended_is_archived_and_shown_as_before(
+    dramaturg: Run, data: str, tmp_path: Path, schema: str, capsys: Captured
+) -> None:
+    lines, kept = tmp_path / "log.ndjson", shutil.copy(KEPT, tmp_path)
+    assert dramaturg("log", "export", lines, "--data", kept) == 0
+    other = data.replace(schema, f"{schema}_b")
+    assert dramaturg("log", "import", lines, "--data", other) == 0
+    capsys.readouterr()
+    assert dramaturg("state", "--closed", "--data", other, "--json") == 0
+    before = told(capsys)
+    words = ("log", "archive", "--data", other, "--older-than")
+
+    assert dramaturg(*words, "1s", "--dry-run") == 0
+    assert "31 events of 5 streams would be archived" in capsys.readouterr().out
+    assert dramaturg(*words, "1s") == 0
+    said = capsys.readouterr().out
+    assert "31 events of 5 streams were archived, 11995 bytes, now" in said
+    assert said.endswith("bytes in 1 segments\n")
+
+    assert dramaturg("state", "--closed", "--data", other, "--json") == 0
+    assert told(capsys) == before
+    assert dramaturg("log", "verify", "--data", other) == 0
+    assert dramaturg("log", "stat", "--data", other) == 0
+    assert "31 events are archived" in capsys.readouterr().out
+    assert dramaturg(*words, "soon") == 2
+    misspelt = ("log", "archive", "--older-than", "1s", "--data", f"{data}_c")
+    for more in ((), ("--dry-run",)):
+        assert dramaturg(*misspelt, *more) == 1
+        assert "was written to before" in capsys.readouterr().err
+
+
 def test_what_only_files_can_is_refused_with_what_to_do(
     dramaturg: Run, data: str, tmp_path: Path, capsys: Captured
 ) -> None:
     assert dramaturg("log", "backup", tmp_path / "copy", "--data", data) == 2
     assert "copy it with `pg_dump --schema=" in capsys.readouterr().err
-    words = ("log", "archive", "--older-than", "1s", "--data", data)
-    assert dramaturg(*words) == 2
-    assert "export the log and import it into a file" in capsys.readouterr().err
     assert dramaturg("log", "verify", "--data", "postgresql://127.0.0.1:1/x") == 1
     assert "cannot be read" in capsys.readouterr().err
 

@@ -24,7 +24,7 @@ from dramaturg.events.log.postgres.claims import take, terminate_overdue
 from dramaturg.events.log.postgres.committer import EXPIRED_EVERY
 from dramaturg.events.log.postgres.engine import PostgresEngine
 from dramaturg.events.log.postgres.lease import Lease
-from dramaturg.events.log.postgres.schema import connect
+from dramaturg.events.log.postgres.schema import FORMAT, connect
 
 from ..log.contract import append
 from ..log.vocabulary import REGISTRY, Counted, Started
@@ -94,7 +94,8 @@ def test_of_many_who_claim_at_once_one_owns(server: str, schema: str) -> None:
     with connect(server, schema) as db:
         for epoch in epochs:
             db.execute(
-                "INSERT INTO nodes VALUES (%s, '', 'infinity', 0, now())", (epoch,)
+                "INSERT INTO nodes VALUES (%s, '', 'infinity', 0, now(), %s)",
+                (epoch, FORMAT),
             )
 
     def claim(epoch: int) -> None:
@@ -388,9 +389,9 @@ async def test_a_node_that_is_late_fences_others_and_not_itself(
             overdue.execute("BEGIN")
             pid = overdue.info.backend_pid
             db.execute(
-                "INSERT INTO nodes SELECT 9, '', clock_timestamp(), pid, backend_start "
-                "FROM pg_stat_activity WHERE pid = %s",
-                (pid,),
+                "INSERT INTO nodes SELECT 9, '', clock_timestamp(), pid, backend_start, "
+                "%s FROM pg_stat_activity WHERE pid = %s",
+                (FORMAT, pid),
             )
             terminate_overdue(db, epoch)
             db.execute("DELETE FROM nodes WHERE epoch = 9")

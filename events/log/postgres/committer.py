@@ -7,6 +7,7 @@ import psycopg
 from msgspec.structs import astuple
 
 from ..api import Snapshot
+from ..archive.removal import Removals
 from ..digest import snapshot_digest
 from ..encoding import is_name
 from ..encryption.event import MARK
@@ -18,6 +19,7 @@ from ..outcomes import Outcome
 from ..pending import Pending
 from .arrays import Array, Blobs, Integers, Texts, register
 from .errors import NotOwnerError, OwnershipLostError
+from .removing import GroupRemovals
 from .schema import Connection
 
 Kinds = Sequence[type[Texts | Integers | Blobs]]
@@ -105,6 +107,7 @@ class PostgresCommitter:
         lost: Callable[[], bool],
         encrypts: bool,
         lull: Lull,
+        removals: Removals,
     ) -> None:
         self.epoch = epoch
         self._db = db
@@ -114,6 +117,7 @@ class PostgresCommitter:
         self._lost = lost
         self._encrypts = encrypts
         self._lull = lull
+        self._removals = removals
         self._groups = 0
         self._committed_us = 0
         self.digests: list[bytes] = []
@@ -131,14 +135,16 @@ class PostgresCommitter:
         self, appends: Sequence[Pending], snapshots: Sequence[Snapshot]
     ) -> list[Outcome]:
         """Write a group durably and say what became of each append; see `Committer`."""
+        removals = GroupRemovals(self._removals, appends)
         try:
-            group, outcomes = self._compose(appends)
+            group, outcomes = self._compose(appends, removals)
         except psycopg.Error as error:
             raise LogUnavailableError(_advice(error)) from error
         try:
             with self._db.pipeline():
                 if group.event_values or group.key_values or snapshots:
                     self._insert(group, snapshots)
+                removals.write(self._db, outcomes)
                 self._db.execute("COMMIT")
                 self._lull.begin()
         except psycopg.Error as error:
@@ -160,7 +166,9 @@ class PostgresCommitter:
         if self._lost():
             raise OwnershipLostError.of(self._node)
 
-    def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
+    def _compose(
+        self, appends: Sequence[Pending], removals: GroupRemovals
+    ) -> tuple[Group, list[Outcome]]:
         db = self._db
         named = {append.stream for p in appends for append in p.streams}
         if not self._encrypts and any(
@@ -182,6 +190,7 @@ class PostgresCommitter:
                 if wanted
                 else None
             )
+            removals.ask(db)
         row: Any = entered.fetchone()
         if row is None:
             raise OwnershipLostError.of(self._node)
@@ -196,6 +205,7 @@ class PostgresCommitter:
         owners = {name: node for name, node, version, *_ in found if version is None}
         if owners:
             _refuse_foreign(appends, owners)
+        removals.refuse()
         group = Group(
             heads=_heads(names, found),
             find_heads=lambda _: None,  # there are none but these

@@ -12,7 +12,7 @@ from ..lull import Lull
 from .claims import freed
 from .committer import PostgresCommitter
 from .lease import Heard, Lease
-from .schema import Connection, connect, create
+from .schema import FORMAT, Connection, connect, create
 
 # What this process left behind when it was cut off is not another's: it is ended
 # here, even if the server has not noticed yet.
@@ -23,7 +23,7 @@ WHERE n.epoch = %s
 """
 _ENTER = """
 INSERT INTO nodes
-SELECT %s, %s, clock_timestamp() + make_interval(secs => %s), pid, backend_start
+SELECT %s, %s, clock_timestamp() + make_interval(secs => %s), pid, backend_start, %s
 FROM pg_stat_activity WHERE pid = pg_backend_pid()
 """
 
@@ -68,6 +68,7 @@ class PostgresEngine:
     def open(self, acknowledged: int | None) -> PostgresCommitter:
         """Begin an epoch, and its lease. Raises `LogError`s and `psycopg.Error`."""
         del acknowledged  # the server's promises are its own
+        self.removals.clear()  # they were refused with their appends
         db = self._db = self._connect()
         create(db, self._schema)
         db.execute(_TERMINATE, (self.epoch,))
@@ -77,7 +78,7 @@ class PostgresEngine:
             (epoch,) = row.fetchone() or (0,)
             assert isinstance(epoch, int)
             db.execute("DELETE FROM nodes WHERE epoch = %s", (self.epoch,))
-            db.execute(_ENTER, (epoch, self._node, self._lease_s))
+            db.execute(_ENTER, (epoch, self._node, self._lease_s, FORMAT))
         self.epoch = epoch
         lease = self._lease = Lease(
             self._connect(), self.channel, epoch, self._lease_s, self._heard
@@ -92,6 +93,7 @@ class PostgresEngine:
             lost=lambda: lease.lost,
             encrypts=self._encrypts,
             lull=self.lull,
+            removals=self.removals,
         )
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 
 from ...registry import Registry
+from ..archive.retention import RetentionPolicy
 from ..encryption import Keyring
 from ..encryption.engine import KeyedEngine
 from ..errors import LogFormatError, LogUnavailableError
@@ -38,7 +39,8 @@ class PostgresLog(WrittenLog[PostgresReader]):
 
     `conninfo` is what libpq takes. `seals`: one node of all may seal the log. With a
     `keyring`, whose file all nodes share, events whose context names an owner, and all
-    snapshots, are encrypted; all nodes have one or none. Entering raises
+    snapshots, are encrypted; all nodes have one or none. With `retention` it archives
+    by itself what ended long ago, one node at a time. Entering raises
     `LogFormatError`, `LogUnavailableError`, and `KeyMissingError` when the keyring is
     not the log's.
     """
@@ -56,6 +58,7 @@ class PostgresLog(WrittenLog[PostgresReader]):
         retry_s: tuple[float, float] = RETRY_S,
         seals: SealPolicy | None = None,
         keyring: Keyring | None = None,
+        retention: RetentionPolicy | None = None,
     ) -> None:
         if NAME.fullmatch(schema) is None:
             raise LogFormatError(
@@ -88,7 +91,7 @@ class PostgresLog(WrittenLog[PostgresReader]):
             now_us=now_us,
             retry_s=retry_s,
             seals=seals,
-            retention=None,
+            retention=retention,
         )
 
         self._conninfo = conninfo

@@ -1,8 +1,8 @@
 """The tables of a log in PostgreSQL, and how connections to them are opened.
 
 They are those of a log file, with an index over the versions of streams in place of
-the walk back through them, and two more: the nodes that are alive, and what each
-has claimed.
+the walk back through them, and three more: the nodes that are alive, what each has
+claimed, and the bytes of the segments, which for a file are beside it.
 """
 
 import re
@@ -13,14 +13,37 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..errors import LogFormatError
 
-FORMAT = 1
-"""The format that is written; newer ones are refused."""
+FORMAT = 2
+"""The format that is written; older ones are still read, newer ones refused."""
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 """What a schema may be called, so that it is the same with and without quotes."""
 
 PATIENCE_S = 30.0
 """So long a reader's connection may be without an answer."""
+
+ARCHIVE = (
+    # The segments that archived events have moved to: see `archive.segment`.
+    """CREATE TABLE segments(
+        segment text COLLATE "C" PRIMARY KEY,
+        first bigint NOT NULL,
+        last bigint NOT NULL,
+        events bigint NOT NULL,
+        size_bytes bigint NOT NULL,
+        index_at bigint NOT NULL,
+        digest bytea NOT NULL
+    )""",
+    # Their bytes, a row for each gzip member, by the byte at which it begins.
+    """CREATE TABLE segment_blocks(
+        segment text COLLATE "C" NOT NULL REFERENCES segments,
+        at bigint NOT NULL,
+        bytes bytea NOT NULL,
+        PRIMARY KEY (segment, at)
+    )""",
+    # They are compressed already: the server shall not try it again.
+    "ALTER TABLE segment_blocks ALTER bytes SET STORAGE EXTERNAL",
+)
+"""What came with format 2."""
 
 TABLES = (
     # One row: the format, the position that the next event will have, when the last
@@ -37,12 +60,15 @@ TABLES = (
     # One row for each opening that is alive; by the server's clock, so that those of
     # the nodes do not matter. Whoever deletes one that has expired has fenced it. The
     # process of the server that writes for it is told from later ones by its start.
+    # Versions that know format 1 alone do not say a format, so that they cannot enter:
+    # their readers would take what is archived for lost.
     """CREATE TABLE nodes(
         epoch bigint PRIMARY KEY,
         node text NOT NULL,
         expires timestamptz NOT NULL,
         pid integer NOT NULL,
-        started timestamptz NOT NULL
+        started timestamptz NOT NULL,
+        format integer NOT NULL
     )""",
     # A stream, or all streams whose names begin with a text that ends in a slash.
     """CREATE TABLE claims(
@@ -86,6 +112,7 @@ TABLES = (
         PRIMARY KEY (scope, key)
     )""",
     "CREATE INDEX keys_expires ON keys(expires) WHERE expires IS NOT NULL",
+    *ARCHIVE,
 )
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -122,7 +149,8 @@ def connect(
 def create(db: Connection, schema: str) -> None:
     """Make the tables unless they are there, and make sure that they are of our format.
 
-    Raises `LogFormatError`.
+    Those of an older one are brought up to date. Raises `LogFormatError`, also while a
+    node of an earlier version is at work on them.
     """
     name = sql.Identifier(schema)
     with db.transaction():
@@ -134,13 +162,32 @@ def create(db: Connection, schema: str) -> None:
             for statement in TABLES:
                 db.execute(statement)
             db.execute("INSERT INTO meta VALUES (1, %s, 1, 0, 0)", (FORMAT,))
+        elif db.execute("SELECT format FROM meta").fetchone() == (1,):
+            _bring_up_to_date(db, schema)
     check(db, schema)
+
+
+def _bring_up_to_date(db: Connection, schema: str) -> None:
+    """Turn a log of format 1 into one of today's, in the transaction that is open."""
+    db.execute("SELECT 1 FROM meta FOR UPDATE")  # nobody may write or enter meanwhile
+    db.execute("DELETE FROM nodes WHERE expires <= clock_timestamp()")
+    node = db.execute("SELECT node, epoch FROM nodes ORDER BY epoch LIMIT 1").fetchone()
+    if node is not None:
+        raise LogFormatError(
+            f"schema {schema!r} has format 1, and node {node[0] or node[1]!r}, of an "
+            "earlier version of dramaturg, has it open: stop all nodes of that "
+            "version, then start this one",
+        )
+    for statement in ARCHIVE:
+        db.execute(statement)
+    db.execute("ALTER TABLE nodes ADD COLUMN format integer NOT NULL")
+    db.execute("UPDATE meta SET format = %s", (FORMAT,))
 
 
 def check(db: Connection, schema: str) -> None:
     """Make sure that what is promised to be durable is. Raises `LogFormatError`."""
     row = db.execute("SELECT format FROM meta").fetchone()
-    if row is None or row[0] != FORMAT:
+    if row is None or row[0] not in range(1, FORMAT + 1):
         raise LogFormatError(
             f"schema {schema!r} has format {row and row[0]}, this version knows "
             f"{FORMAT}: upgrade dramaturg, or name another schema",

@@ -10,6 +10,7 @@ from ..transfer.target import Chunk, StreamEnd
 from .arrays import register
 from .committer import EVENTS, HEADS, INSERT_EVENTS, INSERT_HEADS, KEY_ROWS, columns
 from .schema import connect, create
+from .store import PostgresStore
 
 _KEYS = (
     "INSERT INTO keys SELECT * FROM unnest(%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
@@ -43,6 +44,7 @@ class PostgresTarget:
             self.next_position, self.committed_us = meta.fetchone()
             self._at: int = self.next_position
             self._require_alone()
+            self._stored = PostgresStore(conninfo, schema=schema, node="import")
         except BaseException as error:
             self._db.close()
             if isinstance(error, psycopg.Error):
@@ -50,8 +52,9 @@ class PostgresTarget:
             raise
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._db.close()
+        self._stored.close()
 
     def end_of(self, stream: str) -> StreamEnd | None:
         """Return where a stream ends."""
@@ -61,8 +64,8 @@ class PostgresTarget:
 
     def digest_of(self, position: int) -> bytes | None:
         """Return the digest of the event at a position."""
-        found = self._row("SELECT digest FROM events WHERE position = %s", position)
-        return None if found is None else bytes(found[0])
+        place = self._stored.places([position]).get(position)
+        return None if place is None else bytes(place[2])
 
     def write(self, chunk: Chunk) -> None:
         """Commit a chunk."""
