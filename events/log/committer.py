@@ -138,9 +138,9 @@ class SqliteCommitter:
         db.execute("UPDATE meta SET epoch = epoch + 1")
         row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
         self._next_position, self._committed_us, self.epoch = row
+        self._learn(db.execute(_OPEN_HEADS, (OPEN_HEADS_MAX,)).fetchall())
         db.execute("COMMIT")
         self._files = OpenFiles(path, lock)
-        self._learn(db.execute(_OPEN_HEADS, (OPEN_HEADS_MAX,)).fetchall())
 
     @property
     def position(self) -> int:
