@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .schema import Connection
+from .connection import Connection
 
 # A node that was stopped in the middle of a group holds the lock that all others wait
 # for, perhaps where the server does not count it as idle. One that is between two

@@ -18,9 +18,9 @@ from ..lull import Lull
 from ..outcomes import Outcome
 from ..pending import Pending
 from .arrays import Array, Blobs, Integers, Texts, register
+from .connection import Connection
 from .errors import NotOwnerError, OwnershipLostError
 from .removing import GroupRemovals
-from .schema import Connection
 
 Kinds = Sequence[type[Texts | Integers | Blobs]]
 

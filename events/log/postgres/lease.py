@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from .claims import terminate_overdue
-from .schema import Connection
+from .connection import Connection
 
 RENEWALS = 3
 """So often a lease is renewed while it lasts."""

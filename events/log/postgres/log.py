@@ -28,6 +28,10 @@ _CLAIM_EVERY_S = 0.5
 """How often a claim that another node holds is asked for again, at the least."""
 
 
+_ANSWER_S = 30.0
+"""So long, at the least, the answer to what an actor reads may take."""
+
+
 class PostgresLog(WrittenLog[PostgresReader]):
     """An `EventLog` in the schema `schema` of the database that `conninfo` names.
 
@@ -84,7 +88,13 @@ class PostgresLog(WrittenLog[PostgresReader]):
             registry,
             engine=KeyedEngine(self._postgres, keyring),
             reader=lambda registry: PostgresReader(
-                conninfo, registry, schema=schema, node=node, keyring=keyring
+                conninfo,
+                registry,
+                schema=schema,
+                node=node,
+                patience_s=lease_s,
+                answer_s=max(_ANSWER_S, 2 * lease_s),
+                keyring=keyring,
             ),
             node=node,
             unwritten_max=unwritten_max,

@@ -12,7 +12,8 @@ from ..errors import LogDamagedError
 from ..gap import require_whole
 from ..rows import RowDecoder, committed_us, is_chained, last_committed_by
 from ..stored import LAST
-from .schema import Connection
+from .connection import Connection
+from .schema import PATIENCE_S
 from .store import PostgresStore
 
 T = TypeVar("T")
@@ -37,11 +38,15 @@ class PostgresReader(Closing):
         *,
         schema: str,
         node: str = "",
+        patience_s: float = PATIENCE_S,
+        answer_s: float | None = None,
         keyring: Keyring | None = None,
         withhold: bool = False,
     ) -> None:
         self._decode = RowDecoder(registry, keyring, withhold=withhold)
-        self.stored = PostgresStore(conninfo, schema=schema, node=node)
+        self.stored = PostgresStore(
+            conninfo, schema=schema, node=node, patience_s=patience_s, answer_s=answer_s
+        )
         """The rows as they are in the database."""
         self._rows = self.stored.query
 

@@ -12,7 +12,7 @@ from ..errors import AppendRejectedError
 from ..outcomes import Outcome
 from ..pending import Pending
 from .arrays import Integers, Texts
-from .schema import Connection
+from .connection import Connection
 
 _COUNT = "SELECT count(*) FROM events WHERE position = ANY(%s)"
 _SEGMENT = "INSERT INTO segments VALUES (%s, %s, %s, %s, %s, %s, %b)"

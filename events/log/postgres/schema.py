@@ -7,11 +7,11 @@ claimed, and the bytes of the segments, which for a file are beside it.
 
 import re
 
-import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ..errors import LogFormatError
+from ..errors import LogDamagedError, LogFormatError
+from .connection import Connection
 
 FORMAT = 2
 """The format that is written; older ones are still read, newer ones refused."""
@@ -20,7 +20,7 @@ NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 """What a schema may be called, so that it is the same with and without quotes."""
 
 PATIENCE_S = 30.0
-"""So long a reader's connection may be without an answer."""
+"""So long a reader's connection may be without a sign of life."""
 
 ARCHIVE = (
     # The segments that archived events have moved to: see `archive.segment`.
@@ -115,17 +115,21 @@ TABLES = (
     *ARCHIVE,
 )
 
-Connection = psycopg.Connection[tuple[object, ...]]
-
 
 def connect(
-    conninfo: str, schema: str, *, name: str = "", patience_s: float = PATIENCE_S
+    conninfo: str,
+    schema: str,
+    *,
+    name: str = "",
+    patience_s: float = PATIENCE_S,
+    answer_s: float | None = None,
 ) -> Connection:
     """Open a connection whose names are those of one log. Raises `psycopg.Error`.
 
     It ends, here and at the server, when the other side has not answered or gone on
     with a transaction for `patience_s`; a side that says so at once ends it at once.
-    What `conninfo` says of the connection itself counts instead.
+    What `conninfo` says of the connection itself counts instead. The answer to a
+    statement is waited for `answer_s`; None: as long as it takes.
     """
     given = conninfo_to_dict(conninfo)
     patience_ms = max(1, round(patience_s * 1000))
@@ -143,7 +147,9 @@ def connect(
         **given,
         "options": options + str(given.get("options") or ""),
     }
-    return psycopg.connect(make_conninfo("", **ours), autocommit=True)
+    db = Connection.connect(make_conninfo("", **ours), autocommit=True)
+    db.answer_s = answer_s
+    return db
 
 
 def create(db: Connection, schema: str) -> None:
@@ -182,6 +188,23 @@ def _bring_up_to_date(db: Connection, schema: str) -> None:
         db.execute(statement)
     db.execute("ALTER TABLE nodes ADD COLUMN format integer NOT NULL")
     db.execute("UPDATE meta SET format = %s", (FORMAT,))
+
+
+def check_again(db: Connection, schema: str, acknowledged: int) -> None:
+    """Check a log that was there, and that it holds what was acknowledged.
+
+    Raises `LogFormatError`, and `LogDamagedError` when it does not reach so far.
+    """
+    check(db, schema)
+    row = db.execute("SELECT next_position - 1 FROM meta").fetchone()
+    (last,) = row or (0,)
+    if not isinstance(last, int) or last < acknowledged:
+        raise LogDamagedError(
+            f"the log in schema {schema!r} ends at position {last}, but {acknowledged} "
+            "was acknowledged: the server went on from a backup or a replica that had "
+            "not got so far. Bring the right one back, or start the nodes again to go "
+            "on from what there is",
+        )
 
 
 def check(db: Connection, schema: str) -> None:

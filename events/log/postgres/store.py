@@ -17,7 +17,8 @@ from ..rows import Row
 from ..schema import FORMAT
 from ..store import Place
 from ..stored import LAST, is_whole, merged
-from .schema import Connection, check, connect
+from .connection import Connection
+from .schema import PATIENCE_S, check, connect
 from .segments import SegmentTable
 
 T = TypeVar("T")
@@ -57,15 +58,27 @@ class PostgresStore:
     """The `Store` in a schema of a database; every query is a transaction of its own.
 
     The table is looked at first: what an archiver took from it before that moment is
-    in a segment that is known in the next. Raises `LogUnreadableError` when the server cannot be reached or has no such log.
+    in a segment that is known in the next. `patience_s` and `answer_s` as in
+    `connect`. Raises `LogUnreadableError` when the server cannot be reached or has no
+    such log.
     """
 
-    def __init__(self, conninfo: str, *, schema: str, node: str = "") -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        schema: str,
+        node: str = "",
+        patience_s: float = PATIENCE_S,
+        answer_s: float | None = None,
+    ) -> None:
         self.name = f"postgresql:{schema}"
         self.format = FORMAT  # what is in the rows is as in a file of it
         self._conninfo = conninfo
         self._schema = schema
         self._node = node
+        self._patience_s = patience_s
+        self._answer_s = answer_s
         self._segments = SegmentTable(self.name, self.query)
         self._archive = Archive(self._segments)
         self._is_archived = False
@@ -80,7 +93,13 @@ class PostgresStore:
         self._db.close()
 
     def _connect(self) -> Connection:
-        db = connect(self._conninfo, self._schema, name=self._node)
+        db = connect(
+            self._conninfo,
+            self._schema,
+            name=self._node,
+            patience_s=self._patience_s,
+            answer_s=self._answer_s,
+        )
         try:
             check(db, self._schema)
         except BaseException:
