@@ -120,4 +120,6 @@ def _have_standard_streams() -> None:
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        raise KeyboardInterrupt  # as a shell's background job ignores Ctrl-C
     signal.raise_signal(signal.SIGINT)  # for which the event loop has an orderly way

@@ -134,15 +134,23 @@ def test_a_name_neither_moves_the_cursor_nor_breaks_the_line(capsys: Captured) -
     assert capsys.readouterr().err == "dramaturg: \\x1b[1mZoë\\n\\udcff.txt\n"
 
 
-def test_a_polite_end_is_one_line_and_a_seal(data: Path) -> None:
+@pytest.mark.parametrize("ctrl_c", ["default_int_handler", "SIG_IGN"])
+def test_a_polite_end_is_one_line_and_a_seal(data: Path, ctrl_c: str) -> None:
     (data.parent / "docs").mkdir()
     for each in range(100):
         (data.parent / "docs" / f"{each}.txt").write_text(f"document {each}")
     endless = " ".join(f"a{each}=1" for each in range(200_000))  # to its parser
     (data.parent / "docs" / "0.html").write_text(f"<p {endless}>text")
-    words = (*COMMAND, "ingest", "docs", "--data", "new", "--json")
+    # A shell lets the jobs that it runs in the background ignore Ctrl-C.
+    code = (
+        f"import signal, sys; signal.signal(signal.SIGINT, signal.{ctrl_c});"
+        "from dramaturg.daemon.cli import main; main(sys.argv[1:])"
+    )
+    words = ("ingest", "docs", "--data", "new", "--json")
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        (sys.executable, "-c", code, *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as running:
         assert running.stdout is not None
         assert running.stderr is not None

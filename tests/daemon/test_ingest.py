@@ -246,8 +246,12 @@ def test_interrupted_it_stops_in_order_and_says_how_to_go_on(
         (docs / f"more-{number}.txt").write_text(f"Note {number}.\n" * 50)
     # A graph that fails now and then keeps it busy for long enough to be interrupted.
     words = ("ingest", docs, "--data", tmp_path / "var", "--json", "--chaos", "0.5")
+    code = (  # where the tests run in the background Ctrl-C may be ignored
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from dramaturg.daemon.cli import main; main(sys.argv[1:])"
+    )
     with subprocess.Popen(
-        [sys.executable, "-m", "dramaturg.daemon", *map(str, words)],
+        [sys.executable, "-c", code, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
