@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import pytest
@@ -63,6 +63,21 @@ def spinning(lines: list[Line]) -> Callable[[], None]:
     return spin
 
 
+async def caught(
+    holds_up: Callable[[Callable[[], None]], Awaitable[object]], lines: list[Line]
+) -> Line:
+    """Have somebody hold the loop up, and return what is said of it.
+
+    A busy machine may hold it up just before, and that is said instead.
+    """
+    while True:
+        lines.clear()
+        await asyncio.sleep(0)  # so that there are signs of life from now on
+        await holds_up(spinning(lines))
+        if "in spin\n" in blocked(lines)[0]["stack"]:
+            return blocked(lines)[0]
+
+
 @pytest.mark.parametrize("kind", [Compute, ComputeLater])
 @pytest.mark.asyncio
 async def test_it_is_named_with_its_message_and_the_line(
@@ -72,48 +87,62 @@ async def test_it_is_named_with_its_message_and_the_line(
     async with ActorSystem(development=True) as system:
         system.events.subscribe(LoopBlocked, notices.append)
         thinker = await system.spawn(spec("thinker", Thinker))
-        with capture_logs() as lines:
-            await thinker.ask(kind(spinning(lines)), timeout_s=60.0)
-            while not notices:  # noqa: ASYNC110 - a turn or two
-                await asyncio.sleep(0)
 
-        line = lines[0]
+        with capture_logs() as lines:
+            line = await caught(
+                lambda spin: thinker.ask(kind(spin), timeout_s=60.0), lines
+            )
+
         assert (line["actor"], line["message"]) == ("/thinker", kind.__name__)
         assert "test_watchdog.py" in line["where"]
         assert "message.spin()" in line["stack"]
         assert "pump.py" not in line["stack"]
-        assert isinstance(notices[0].message, kind)
+        while not notices or notices[-1].path is None:  # noqa: ASYNC110 - a turn or two
+            await asyncio.sleep(0)
+        assert isinstance(notices[-1].message, kind)
 
 
 @pytest.mark.asyncio
 async def test_a_message_from_a_full_mailbox_or_a_timer_is_named_as_well() -> None:
     async with ActorSystem(development=True) as system:
         thinker = await system.spawn(spec("thinker", Thinker))
-        with capture_logs() as lines:
-            thinker.tell(Ring(lambda: None))
-            thinker.tell(Ring(spinning(lines)))
-            await system.settled()
-        with capture_logs() as later:
-            context = system.cell("/thinker").own_context()
-            context.timers.once("ring", 0.0, Ring(spinning(later)))
-            while not blocked(later):  # noqa: ASYNC110 - until the timer rings
-                await asyncio.sleep(0)
 
-        for line in (*blocked(lines), *blocked(later)):
+        async def fill(spin: Callable[[], None]) -> None:
+            thinker.tell(Ring(lambda: None))
+            thinker.tell(Ring(spin))
+            await system.settled()
+
+        async def ring(spin: Callable[[], None]) -> None:
+            rung = asyncio.Event()
+
+            def spin_and_say_so() -> None:
+                spin()
+                rung.set()
+
+            context = system.cell("/thinker").own_context()
+            context.timers.once("ring", 0.0, Ring(spin_and_say_so))
+            await rung.wait()
+
+        for holds_up in (fill, ring):
+            with capture_logs() as lines:
+                line = await caught(holds_up, lines)
             assert (line["actor"], line["message"]) == ("/thinker", "Ring")
 
 
 @pytest.mark.asyncio
 async def test_a_host_that_holds_its_loop_up_is_found_out_as_well() -> None:
+    async def spins(spin: Callable[[], None]) -> None:
+        spin()
+
     async with ActorSystem(development=True):
         with capture_logs() as lines:
-            spinning(lines)()
+            line = await caught(spins, lines)
             while lines[-1]["event"] != "loop.unblocked":  # noqa: ASYNC110 - soon
                 await asyncio.sleep(0)
 
-    assert (lines[0]["actor"], lines[0]["message"]) == (None, None)
-    assert "test_watchdog.py" in lines[0]["where"]
-    assert lines[1]["took_s"] > 0
+    assert (line["actor"], line["message"]) == (None, None)
+    assert "test_watchdog.py" in line["where"]
+    assert lines[-1]["took_s"] > 0
 
 
 @pytest.mark.asyncio
