@@ -1,7 +1,9 @@
 """Payloads encrypted per owner, and what is left of them once the key is destroyed."""
 
 import asyncio
+import errno
 import gzip
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from anyio.to_thread import run_sync
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +46,7 @@ from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.transfer import backup_log
 from dramaturg.events.log.verify import verify
+from dramaturg.events.log.wal import wal_of
 from dramaturg.projections import Timeline
 
 from .encrypted import EncryptionContract
@@ -456,6 +460,54 @@ def test_an_erasure_cut_off_in_the_key_file_holds_and_is_finished(
     assert Keyring(place.keys.path).destroy("ann") == 0
 
     assert b'"key":"' + b"0" * 64 in place.keys.path.read_bytes()
+
+
+def test_a_key_whose_destruction_may_not_be_on_the_disk_is_destroyed_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.keys.encrypt("ann", b"{}", b"")
+    syncs, written = iter([True, False]), list[bytes]()
+    pwrite = os.pwrite
+
+    def fsync(_: int) -> None:
+        if not next(syncs):
+            raise OSError(errno.EIO, "it failed")
+
+    def spy(fd: int, text: bytes, at: int) -> int:
+        written.append(text)
+        return pwrite(fd, text, at)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match="it failed"):
+            place.keys.destroy("ann")
+    monkeypatch.setattr(os, "pwrite", spy)
+
+    assert place.keys.destroy("ann") == 0  # as far as can be read
+    assert written == [b"dead", b"0" * 64]
+
+
+def test_an_erasure_leaves_the_log_its_locks(place: Place) -> None:
+    """Else whoever looks at it meanwhile takes himself for the last to close it."""
+    look = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT 1 FROM meta')"
+
+    async def erase() -> None:
+        async with place.open() as log:
+            await erase_owner(
+                log,
+                place.keys,
+                "ann",
+                reason="she asked",
+                by="tester",
+                artifacts=place.artifacts,
+                folder=place.folder,
+            )
+            command = [sys.executable, "-c", look, str(place.log)]
+            await run_sync(lambda: subprocess.run(command, check=True))
+            assert await run_sync(lambda: wal_of(place.log).exists())
+
+    asyncio.run(fill(place))
+    asyncio.run(erase())
 
 
 def test_while_no_key_can_be_kept_nothing_is_written(place: Place) -> None:

@@ -1,8 +1,10 @@
 """Erases one owner's data: destroys the keys, says so in the log, and looks after it."""
 
 import gzip
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -214,6 +216,21 @@ def _traces(folder: Path, keyring: Keyring, texts: list[bytes]) -> list[Path]:
 
 
 def _contents(path: Path) -> Iterator[bytes]:
+    """Yield what is in a file.
+
+    A database that is in use, as the log is, is not opened past SQLite: closing it
+    would drop the locks of this process, and the next reader from another one would
+    take itself for the last and delete the WAL.
+    """
+    database = path.with_name(path.name.removesuffix("-shm"))
+    if path != database and database.exists():
+        return  # where SQLite keeps numbers alone
+    if path.with_name(f"{path.name}-shm").exists():
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as db:
+            yield db.serialize()
+        return
     contents = path.read_bytes()
     yield contents
     if path.suffix == ".gz":

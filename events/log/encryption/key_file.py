@@ -10,7 +10,7 @@ name is taken from the key by SHA-256, so a key that was damaged is noticed.
 
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -73,12 +73,11 @@ def writing(path: Path) -> "Generator[KeyFile, None, None]":
     What a crash left half done in it is finished first. Raises `OSError` and
     `LogDamagedError`.
     """
-    made = not path.exists()
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        if made:
-            sync_folder(path.parent)
+        if not os.fstat(fd).st_size:  # made now, or by one who was killed just then
+            sync_folder(Path(os.path.realpath(path)).parent)
         file = KeyFile(path, fd)
         file.repair()
         yield file
@@ -104,9 +103,11 @@ class KeyFile:
         if whole < len(contents):
             os.ftruncate(self._fd, whole)
             os.fsync(self._fd)
-        for start, line in self.lines():
-            if line.status == "dead" and line.key != _NOTHING.decode():
-                self.destroy(start)
+        self.destroy(
+            start
+            for start, line in self.lines()
+            if line.status == "dead" and line.key != _NOTHING.decode()
+        )
 
     def add(self, owner: str, secret: bytes) -> None:
         """Add a key; it is durable when this returns."""
@@ -122,11 +123,14 @@ class KeyFile:
             os.ftruncate(self._fd, end)
             raise
 
-    def destroy(self, start: int) -> None:
-        """Overwrite the key in the line at byte `start`; durable when this returns."""
+    def destroy(self, starts: Iterable[int]) -> None:
+        """Overwrite the keys in the lines at these bytes; durable when this returns."""
+        starts = [*starts]
         for text, at in ((b"dead", _STATUS_AT), (_NOTHING, _KEY_AT)):
-            os.pwrite(self._fd, text, start + at)
-            os.fsync(self._fd)
+            for start in starts:
+                os.pwrite(self._fd, text, start + at)
+            if starts:
+                os.fsync(self._fd)
 
     def _contents(self) -> bytes:
         return os.pread(self._fd, os.fstat(self._fd).st_size, 0)
