@@ -18,6 +18,7 @@ from .errors import LogUnavailableError, OutcomeUnknownError
 from .group import Group, Head, KeyName, absent
 from .lock import WriterLock
 from .lull import Lull
+from .meta import Meta
 from .open_files import OpenFiles
 from .outcomes import Outcome
 from .pending import Pending
@@ -82,7 +83,7 @@ _HEADS = "SELECT stream, kind, version, position, digest, open FROM streams WHER
 _SELECT_HEADS = SelectMany(f"{_HEADS} stream IN")
 _OPEN_HEADS = f"{_HEADS} open LIMIT ?"
 _SELECT_KEYS = SelectMany(
-    "SELECT scope, key, stream, expires FROM keys WHERE (scope, key) IN",
+    "SELECT scope, key, stream, expires, digest FROM keys WHERE (scope, key) IN",
     2,
 )
 _LAST_DOCUMENT = (
@@ -93,10 +94,8 @@ _DELETE_SNAPSHOTS = (
     "DELETE FROM snapshots WHERE rowid IN (SELECT rowid FROM snapshots WHERE stream=? "
     "ORDER BY version DESC, fold_version DESC LIMIT -1 OFFSET ?)"
 )
-_DELETE_KEYS = (
-    "DELETE FROM keys WHERE (scope, key) IN "
-    "(SELECT scope, key FROM keys WHERE expires <= ? LIMIT 500)"
-)
+_EXPIRED = "FROM keys WHERE expires <= ? ORDER BY expires, scope, key LIMIT 500"
+_DELETE_KEYS = f"DELETE FROM keys WHERE (scope, key) IN (SELECT scope, key {_EXPIRED})"  # noqa: S608 - a constant
 
 
 class SqliteCommitter:
@@ -135,17 +134,21 @@ class SqliteCommitter:
         self.digests: Sequence[bytes] = ()
         """The digests of its events."""
         db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE meta SET epoch = epoch + 1")
-        row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
-        self._next_position, self._committed_us, self.epoch = row
+        self._meta = meta = Meta.read(db)
+        meta.epoch += 1
+        meta.write(db, meta.epoch - 1)
         self._learn(db.execute(_OPEN_HEADS, (OPEN_HEADS_MAX,)).fetchall())
         db.execute("COMMIT")
+        self.epoch = meta.epoch
+        self._position = meta.next_position - 1
+        self._expired: dict[KeyName, bytes] = {}
+        """The digests of keys that the last group named and that are free again."""
         self._files = OpenFiles(path, lock)
 
     @property
     def position(self) -> int:
         """The last durable position."""
-        return int(self._next_position) - 1
+        return self._position
 
     def commit(
         self,
@@ -171,7 +174,7 @@ class SqliteCommitter:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise OutcomeUnknownError(advice(error)) from error
-        self._next_position = group.next_position
+        self._position = group.next_position - 1
         columns = _INSERT_EVENTS.columns
         self._group_bytes = sum(map(len, group.event_values[::columns]))
         self.digests = group.event_values[columns - 1 :: columns]
@@ -219,13 +222,14 @@ class SqliteCommitter:
             raise LogUnavailableError(advice(error)) from error
 
     def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
-        self._committed_us = max(self._committed_us, self._now_us())
+        meta = self._meta
+        meta.committed_us = max(meta.committed_us, self._now_us())
         group = Group(
             heads=self._heads,
             find_heads=self._find_heads,
             keys=self._keys_of(appends),
-            next_position=self._next_position,
-            committed_us=self._committed_us,
+            next_position=meta.next_position,
+            committed_us=meta.committed_us,
             node=self._node,
             epoch=self.epoch,
         )
@@ -239,19 +243,32 @@ class SqliteCommitter:
             _MOVE_STREAMS.run(db, _flat(map(_MOVED, group.moved.values())))
             _TURN_STREAMS.run(db, _flat(group.turned.values()))
         if group.key_values:
-            _INSERT_KEYS.run(db, group.key_values)
+            self._insert_keys(group.key_values)
         if snapshots:
             self._insert_snapshots(snapshots)
         if self._groups % _EXPIRED_EVERY == 0:
-            db.execute(_DELETE_KEYS, (self._committed_us,))
-        moved = db.execute(
-            "UPDATE meta SET next_position=?, committed=? WHERE epoch=?",
-            (group.next_position, self._committed_us, self.epoch),
-        )
-        if not moved.rowcount:
+            self._delete_expired()
+        self._meta.next_position = group.next_position
+        if not self._meta.write(db):
             raise LogUnavailableError(
                 "the log was opened by another process, past the lock of this one",
             )
+
+    def _insert_keys(self, values: list[Any]) -> None:
+        """Insert keys, also in the place of expired ones."""
+        columns, expired = _INSERT_KEYS.columns, self._expired
+        _INSERT_KEYS.run(self._db, values)
+        named = zip(values[::columns], values[1::columns], strict=True)
+        replaced = [expired[name] for name in named if name in expired]
+        self._meta.fold((*values[columns - 1 :: columns], *replaced))
+
+    def _delete_expired(self) -> None:
+        """Delete some of the keys that are free again."""
+        until = (self._meta.committed_us,)
+        found = self._db.execute(f"SELECT digest {_EXPIRED}", until).fetchall()
+        if found:
+            self._meta.fold(digest for (digest,) in found)
+            self._db.execute(_DELETE_KEYS, until)
 
     def _insert_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         values: list[Any] = []
@@ -291,11 +308,14 @@ class SqliteCommitter:
             if pending.keys and pending.refused is None:
                 for key in pending.keys:
                     names += (key.scope, key.key)
-        return {
-            (scope, key): stream
-            for scope, key, stream, expires in _SELECT_KEYS.run(self._db, names)
-            if expires is None or expires > self._committed_us
-        }
+        self._expired.clear()
+        taken: dict[KeyName, str] = {}
+        for scope, key, stream, expires, digest in _SELECT_KEYS.run(self._db, names):
+            if expires is None or expires > self._meta.committed_us:
+                taken[scope, key] = stream
+            else:
+                self._expired[scope, key] = digest
+        return taken
 
 
 def _flat(rows: Iterable[tuple[Any, ...]]) -> list[Any]:

@@ -59,3 +59,14 @@ def key_digest(scope: str, key: str, stream: str, expires_us: int | None) -> byt
     It is there to show damage; who could forge a row could forge any digest of it.
     """
     return sha256(_encode((scope, key, stream, expires_us))).digest()[:8]
+
+
+def meta_digest(
+    format_: int, next_position: int, committed_us: int, epoch: int, keys: bytes
+) -> bytes:
+    """Return the digest of the row of `meta`, the first 8 bytes of its SHA-256.
+
+    `keys` are the digests of all idempotency keys, folded.
+    """
+    row = format_, next_position, committed_us, epoch, keys.hex()
+    return sha256(_encode(row)).digest()[:8]

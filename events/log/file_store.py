@@ -1,30 +1,34 @@
 """A log file as tools go through it, opened past whatever can be damaged in it."""
 
 from array import array
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from . import meta
 from .archive import Segment, SegmentFolder
 from .archive.checking import segment_damages
 from .archive.event import STREAM
 from .encryption.survey import KeptSnapshot
+from .errors import LogDamagedError
 from .integrity import Damage
 from .reading import open_file, translated
+from .rows import Row
 from .schema import format_of
 from .stored import LAST, StoredEvents, is_segment
 from .wal import wal_damage
 
 OPEN = "SELECT stream FROM streams WHERE open"
 SNAPSHOTS = "SELECT stream, version, position, state FROM snapshots"
+_DIGESTS = "SELECT digest FROM keys"
 STRUCTURES_MAX = 20
 """So many damages SQLite may name in its own structures."""
 
 # All in one statement, so that they are counted at one moment.
 _TOTALS = """
-SELECT (SELECT count(*) FROM events) + {archived},
+SELECT (SELECT count(*) FROM events WHERE version <> 0) + {archived},
        (SELECT total(version) FROM streams),
        (SELECT max(position) FROM events), next_position, committed, epoch
 FROM meta
@@ -63,20 +67,35 @@ class FileStore(StoredEvents):
         archived = "(SELECT total(events) FROM segments)" if self.format > 1 else "0"
         return self.query(_TOTALS.format(archived=archived))
 
+    def meta(self) -> tuple[Any, int] | None:
+        """Return what the log says of itself, and its keys; see `Store`."""
+        if self.format < meta.FORMAT_SINCE:
+            return None
+        with self._one_moment():
+            rows = self.query(meta.SELECT)
+            with translated(self._path), closing(self._db.execute(_DIGESTS)) as found:
+                keys = meta.folded(digest for (digest,) in found)
+        return rows[0] if len(rows) == 1 else meta.NOTHING, keys
+
     def ends(self) -> "tuple[int, array[int]]":
         """Return the last position and where streams were closed; see `Store`."""
         query = (
             "SELECT position FROM streams WHERE NOT open "
             "AND typeof(position) = 'integer' ORDER BY position"
         )
-        self._db.execute("BEGIN")
-        try:
+        with self._one_moment():
             ((end,),) = self.query("SELECT max(position) FROM events")
             with translated(self._path), closing(self._db.execute(query)) as rows:
-                closed = array("q", (position for (position,) in rows))
+                return end or 0, array("q", (position for (position,) in rows))
+
+    @contextmanager
+    def _one_moment(self) -> Generator[None, None, None]:
+        """Have all statements see the log as of one moment."""
+        self._db.execute("BEGIN")
+        try:
+            yield
         finally:
             self._db.execute("ROLLBACK")
-        return end or 0, closed
 
     def damages(self) -> Iterator[Damage]:
         """Yield what is wrong with the file, its WAL and its segments."""
@@ -101,5 +120,7 @@ class FileStore(StoredEvents):
         if broken := len(self._segment_rows()) - len(known):
             message = f"{broken} rows of the table of segments are not as written"
             yield Damage("segment", 0, "", message)
-        told = self.stream(STREAM, 0, LAST, LAST)
+        told: list[Row] | None = None
+        with suppress(LogDamagedError):  # as is told of its events
+            told = self.stream(STREAM, 0, LAST, LAST)
         yield from segment_damages(self._segments, known, told)

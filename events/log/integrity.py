@@ -26,6 +26,7 @@ Kind = Literal[
     "snapshot",
     "key",
     "end",
+    "meta",
     "seal",
     "segment",
 ]
@@ -36,8 +37,9 @@ another type; `version`, `prev`: the event does not follow the one before it in 
 stream; `document`: it is no header with data; `digest`: it was changed; `committed`:
 time went back; `head`, `open`: a stream's row does not fit its last event; `orphan`:
 no stream leads to the event; `snapshot`: it was changed, is of an event that is not
-there, or is not what the events come to; `key`: an idempotency key was changed; `end`:
-the log ends elsewhere than it says; `seal`: the sealed events are not these; `segment`:
+there, or is not what the events come to; `key`: an idempotency key was changed, added
+or removed; `end`: the log ends elsewhere than it says; `meta`: what else it says of
+itself is not what was written; `seal`: the sealed events are not these; `segment`:
 a file of archived events is missing or not the one that was written.
 """
 

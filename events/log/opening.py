@@ -10,6 +10,7 @@ from ..durable import sync_folder
 from .archive import folder_of
 from .digest import FIRST
 from .errors import LogDamagedError, LogError, LogUnavailableError
+from .meta import Meta
 from .rows import Row, is_chained
 from .schema import connect_writer
 from .wal import wal_damage, wal_of
@@ -104,7 +105,7 @@ def _require_one_name(path: Path) -> None:
 
 
 def _check(db: sqlite3.Connection, path: Path, acknowledged: int) -> None:
-    (next_position,) = db.execute("SELECT next_position FROM meta").fetchone()
+    next_position = Meta.read(db).next_position
     (last,) = db.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()
     if max(acknowledged, last) >= next_position:
         raise LogDamagedError(

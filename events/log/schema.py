@@ -9,11 +9,12 @@ from pathlib import Path
 
 from .digest import key_digest, snapshot_digest
 from .errors import LogDamagedError, LogFormatError, LogNotFoundError
+from .meta import NO_KEYS, Meta, folded
 
 FILE_NAME = "events.db"
 """What a log is called in a folder of data."""
 
-FORMAT = 2
+FORMAT = 3
 """The format that is written; older ones are still read, newer ones refused."""
 
 APPLICATION_ID = 0x6472616D
@@ -33,13 +34,15 @@ SEGMENTS = """CREATE TABLE segments(
 TABLES = (
     # One row: the format, the position that the next event will have, when the last
     # group was committed (us; never goes back) and how often the log was opened for
-    # writing.
+    # writing; `keys` folds the digests of all keys, `digest` as in `digest.py`.
     """CREATE TABLE meta(
         id INTEGER PRIMARY KEY CHECK (id = 1),
         format INTEGER NOT NULL,
         next_position INTEGER NOT NULL,
         committed INTEGER NOT NULL,
-        epoch INTEGER NOT NULL
+        epoch INTEGER NOT NULL,
+        keys BLOB NOT NULL DEFAULT x'0000000000000000',
+        digest BLOB NOT NULL DEFAULT x''
     )""",
     # `state` is the document of `document.py`, `prev` the position of the stream's
     # previous event (NULL for its first), `digest` as in `digest.py`.
@@ -230,12 +233,25 @@ def format_of(db: sqlite3.Connection) -> int:
 
 
 def _bring_up_to_date(db: sqlite3.Connection) -> None:
-    """Turn a log of format 1 into one of today's, wholly or not at all."""
-    if format_of(db) == FORMAT:
+    """Turn a log of an older format into one of today's, wholly or not at all."""
+    found = format_of(db)
+    if found == FORMAT:
         return
+    db.execute("BEGIN IMMEDIATE")
+    if found == 1:
+        _digest_rows(db)
+    db.execute(
+        f"ALTER TABLE meta ADD COLUMN keys BLOB NOT NULL DEFAULT x'{NO_KEYS.hex()}'"
+    )
+    db.execute("ALTER TABLE meta ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
+    _write_meta(db)
+    db.execute("COMMIT")
+
+
+def _digest_rows(db: sqlite3.Connection) -> None:
+    """Add what came with format 2."""
     db.create_function("snapshot_digest", 5, snapshot_digest, deterministic=True)
     db.create_function("key_digest", 4, key_digest, deterministic=True)
-    db.execute("BEGIN IMMEDIATE")
     for table in ("snapshots", "keys"):
         db.execute(f"ALTER TABLE {table} ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
     db.execute(
@@ -244,8 +260,15 @@ def _bring_up_to_date(db: sqlite3.Connection) -> None:
     )
     db.execute("UPDATE keys SET digest = key_digest(scope, key, stream, expires)")
     db.execute(SEGMENTS)
+
+
+def _write_meta(db: sqlite3.Connection) -> None:
+    """Write what came with format 3."""
+    row = db.execute("SELECT next_position, committed, epoch FROM meta").fetchone()
+    keys = folded(digest for (digest,) in db.execute("SELECT digest FROM keys"))
     db.execute("UPDATE meta SET format = ?", (FORMAT,))
-    db.execute("COMMIT")
+    next_position, committed_us, epoch = row
+    Meta(FORMAT, next_position, committed_us, epoch, keys).write(db)
 
 
 def _create(db: sqlite3.Connection) -> None:
@@ -256,5 +279,10 @@ def _create(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA application_id={APPLICATION_ID}")
     for statement in TABLES:
         db.execute(statement)
-    db.execute("INSERT INTO meta VALUES (1, ?, 1, 0, 0)", (FORMAT,))
+    db.execute(
+        "INSERT INTO meta(id, format, next_position, committed, epoch) "
+        "VALUES (1, ?, 1, 0, 0)",
+        (FORMAT,),
+    )
+    _write_meta(db)
     db.execute("COMMIT")

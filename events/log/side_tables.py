@@ -14,7 +14,8 @@ from .api import Snapshot
 from .digest import key_digest, snapshot_digest
 from .encryption import Keyring
 from .errors import MALFORMED, LogDamagedError
-from .integrity import Damage
+from .integrity import Damage, EventCheck
+from .meta import Meta
 from .rows import RowDecoder
 from .store import Store
 from .stored import LAST
@@ -172,28 +173,47 @@ class SideTables:
                     message = f"the row of key {key!r} of {scope!r} was changed"
                     yield Damage("key", 0, str(stream), message)
 
-    def totals(self, committed_us: int, epoch: int) -> Iterator[Damage]:
-        """Yield what is wrong with how far the log is said to go."""
+    def meta(self) -> Iterator[Damage]:
+        """Yield what is wrong with what the log says of itself, and of its keys."""
+        found = self._stored.meta()
+        if found is None:
+            return
+        row, keys = found
+        try:
+            meta = Meta.of(row)
+        except LogDamagedError as error:
+            yield Damage("meta", 0, "", str(error))
+        else:
+            if meta.keys != keys:
+                message = "idempotency keys were removed or added"
+                yield Damage("key", 0, "", message)
+
+    def totals(self, seen: EventCheck) -> Iterator[Damage]:
+        """Yield what is wrong with how far the log is said to go, given its events."""
         totals = self._stored.totals()
         if len(totals) != 1:
             yield Damage("end", 0, "", "the log does not say where it ends")
             return
-        events, versions, last, following, committed, opened = totals[0]
+        events, versions, last, following, committed, epoch = totals[0]
         last = last or 0
         if following != last + 1:
             first = following if isinstance(following, int) else last + 1
             message = f"the last event stands at {last}, the next is due at {following}"
             yield Damage("end", min(last + 1, first), "", message)
-        if not isinstance(committed, int) or committed < committed_us:
+        if not isinstance(committed, int) or committed < seen.committed:
             message = f"the last commit is said to be at {committed}, before an event's"
             yield Damage("end", last, "", message)
-        if not isinstance(opened, int) or opened < epoch:
-            message = f"it is said to be in epoch {opened}, an event is of {epoch}"
+        if not isinstance(epoch, int) or epoch < seen.epoch:
+            message = f"it is said to be in epoch {epoch}, an event is of {seen.epoch}"
             yield Damage("end", last, "", message)
         if events != versions:
-            for position, stream in self._stored.query(_ORPHANS):
+            orphans = self._stored.query(_ORPHANS)
+            for position, stream in orphans:
                 message = "no stream leads to this event"
                 yield Damage("orphan", position, stream, message)
+            if not orphans:
+                message = f"{events} events are kept, the streams have {versions}"
+                yield Damage("orphan", 0, "", message)
 
 
 class _Refold:

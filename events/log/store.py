@@ -69,8 +69,16 @@ class Store(Protocol):
     def totals(self) -> list[Any]:
         """Return how many events there are and how many streams say, and the end.
 
-        A row for each row of `meta`: events, versions of all streams, last position or
-        None, next position, time of the last commit, epoch; all of one moment.
+        A row for each row of `meta`: events (but those of version 0), versions of all
+        streams, last position or None, next position, time of the last commit, epoch;
+        all of one moment.
+        """
+        ...
+
+    def meta(self) -> tuple[Any, int] | None:
+        """Return the row of `meta`, as `Meta.of` takes it, and the digests of all keys.
+
+        They are folded, and of the same moment. None: the format is older than that.
         """
         ...
 

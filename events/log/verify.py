@@ -135,8 +135,9 @@ class _Verification:
         self._counts["streams"] = tables.streams
         self.note(tables.snapshots(frozenset(self._damaged)))
         self.note(tables.keys())
+        self.note(tables.meta())
         self.note(stored.segment_damages())
-        self.note(tables.totals(self.events.committed, self.events.epoch))
+        self.note(tables.totals(self.events))
         for anchor in anchors:
             self.note(seals.anchored(anchor, self.events.position))
 

@@ -11,10 +11,11 @@ from msgspec.structs import astuple
 
 from dramaturg.events import Event, Registry
 from dramaturg.events.log import Header, Snapshot, StreamAppend
-from dramaturg.events.log.digest import FIRST, chained, snapshot_digest
+from dramaturg.events.log.digest import FIRST, chained, key_digest, snapshot_digest
 from dramaturg.events.log.document import encode_header, join
+from dramaturg.events.log.meta import Meta
 from dramaturg.events.log.reader import LogReader
-from dramaturg.events.log.schema import connect_writer
+from dramaturg.events.log.schema import FORMAT, connect_writer
 from dramaturg.events.log.seal import EVENTS
 from dramaturg.events.log.sealing import Sealing
 
@@ -23,6 +24,7 @@ def forge(
     path: Path,
     events: Iterable[tuple[str, Event]],
     snapshots: Iterable[Snapshot] = (),
+    keys: Iterable[tuple[str, str, str, int | None]] = (),
     *,
     committed_every: int = 10,
 ) -> None:
@@ -59,10 +61,11 @@ def forge(
             "INSERT INTO snapshots VALUES (?,?,?,?,?,?)",
             [(*astuple(each), snapshot_digest(*astuple(each))) for each in snapshots],
         )
-        db.execute(
-            "UPDATE meta SET next_position = ?, committed = ?, epoch = 1",
-            (len(rows) + 1, committed),
-        )
+        digests = [(*key, key_digest(*key)) for key in keys]
+        db.executemany("INSERT INTO keys VALUES (?,?,?,?,?)", digests)
+        meta = Meta(FORMAT, len(rows) + 1, committed, 1)
+        meta.fold(row[-1] for row in digests)
+        meta.write(db, 0)
         db.execute("COMMIT")
 
 

@@ -112,7 +112,7 @@ class Log:
         self.close = self.db.close
         self.segments: Rows = []
         ((self.format,),) = self.rows("SELECT format FROM meta")
-        if self.format not in (1, 2):
+        if self.format not in (1, 2, 3):
             raise ValueError(self.format)
         if self.format > 1:
             self.segments = self.rows(
@@ -149,6 +149,8 @@ class Log:
         yield from self.check_segments(events)
         if self.format > 1:
             yield from self.check_snapshots_and_keys(events)
+        if self.format > 2:
+            yield from self.check_meta()
 
     def check_file(self, events: list[Event]) -> Iterator[Damage]:
         pragmas = ("application_id", "encoding", "integrity_check")
@@ -163,6 +165,18 @@ class Log:
         for name, value in zip(("committed", "epoch"), meta, strict=True):
             if value < max((header.get(name, 0) for header in headers), default=0):
                 yield Damage("meta")
+
+    def check_meta(self) -> Iterator[Damage]:
+        """Hold the row of meta against its digest, and the keys against it."""
+        query = "SELECT format, next_position, committed, epoch, keys, digest FROM meta"
+        ((*numbers, keys, digest),) = self.rows(query)
+        folded = 0
+        for (of_key,) in self.rows("SELECT digest FROM keys"):
+            folded ^= int.from_bytes(of_key, "big")
+        if digest != sha256(array(*numbers, keys.hex()))[:8]:
+            yield Damage("meta")
+        if keys != folded.to_bytes(8, "big"):
+            yield Damage("key")
 
     def check_streams(self, events: list[Event]) -> Iterator[Damage]:
         ends: dict[str, tuple[Any, ...]] = {}

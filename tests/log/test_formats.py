@@ -125,6 +125,8 @@ def test_what_the_actors_did_is_folded_as_ever(folder: Path) -> None:
         states = Timeline(reader, standard_folds()).states(closed=True)
 
     found = sorted((name.split("/")[0], phase(s.state)) for name, s in states.items())
+    if ("system", "") in found:  # which came with format 3
+        found.remove(("system", ""))
     assert found == [
         ("breaker", "closed"),
         ("dead-letter", "parked"),
@@ -135,6 +137,9 @@ def test_what_the_actors_did_is_folded_as_ever(folder: Path) -> None:
         ("transaction", "committed"),
         ("transaction", "committed"),
     ]
+
+
+ARCHIVED = {"v2": 35, "v3": 34}
 
 
 def phase(state: Any) -> str:
@@ -150,7 +155,7 @@ def test_what_was_archived_is_read_and_verified(made: Path, tmp_path: Path) -> N
         segments = reader.stored.segments()
 
     assert report.damages == ()
-    assert [segment.events for segment in segments] == [35]
+    assert [segment.events for segment in segments] == [ARCHIVED[made.name]]
     places = [phase(state.state) for state in states.values()]
     assert (places.count("done"), places.count("parked")) == (2, 1)
 

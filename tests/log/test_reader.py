@@ -217,7 +217,7 @@ def test_a_changed_event_is_named_when_its_stream_is_read(
 
 
 def test_a_log_from_the_future_is_refused(path: Path) -> None:
-    tamper(path, "UPDATE meta SET format = 3")
+    tamper(path, "UPDATE meta SET format = 99")
 
     with pytest.raises(LogFormatError, match="upgrade"):
         LogReader(path, REGISTRY)

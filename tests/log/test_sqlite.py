@@ -246,9 +246,13 @@ async def test_a_full_wal_is_moved_into_the_file(
 @pytest.mark.parametrize(
     ("spoil", "error", "words"),
     [
-        ("UPDATE meta SET format = 3", LogFormatError, "upgrade dramaturg"),
+        ("UPDATE meta SET format = 99", LogFormatError, "upgrade dramaturg"),
         ("PRAGMA application_id = 7", LogFormatError, "something else"),
         ("UPDATE meta SET next_position = 1", LogDamagedError, "backup"),
+        ("UPDATE meta SET committed = 9", LogDamagedError, "its last commit"),
+        ("UPDATE meta SET epoch = 9", LogDamagedError, "its epoch"),
+        ("UPDATE meta SET keys = zeroblob(9)", LogDamagedError, "its keys"),
+        ("UPDATE meta SET digest = 7", LogDamagedError, "not as it was written"),
         ("DROP TABLE meta", LogDamagedError, "backup"),
         ("DELETE FROM meta", LogDamagedError, "backup"),
         (

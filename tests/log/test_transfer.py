@@ -46,7 +46,12 @@ def kept(tmp_path: Path) -> Path:
     return Path(shutil.copy(KEPT, tmp_path / "kept"))
 
 
-TABLES = ("events", "streams", "keys", "meta")
+TABLES = (
+    "events",
+    "streams",
+    "keys",
+    "(SELECT next_position, committed, epoch FROM meta)",
+)
 
 
 async def exported(path: Path, **options: Any) -> bytes:

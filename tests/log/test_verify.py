@@ -3,20 +3,30 @@
 import random
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dramaturg.events import Event, Fold
-from dramaturg.events.log import LogError, LogNotFoundError, Snapshot
+from dramaturg.events.log import (
+    IdempotencyKey,
+    KeyTakenError,
+    LogError,
+    LogNotFoundError,
+    Snapshot,
+    committer,
+)
+from dramaturg.events.log.meta import Meta
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.schema import connect_writer
 from dramaturg.events.log.seal import Sealed, merkle_root
+from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.verify import DAMAGES_MAX, verify
 
 from .forged import forge, next_seal, tamper
@@ -40,6 +50,7 @@ def path(tmp_path: Path) -> Path:
         tmp_path / "log.sqlite",
         PLAYED,
         [Snapshot("part/1", 2, 3, 1, b"{}")],
+        [("r", "held", "part/1", None)],
     )
     return tmp_path / "log.sqlite"
 
@@ -125,6 +136,14 @@ REMOVED_TAIL = (
         (["INSERT INTO keys VALUES ('s', 'k', 'part/1', 'x', 'y')"], "key", 0),
         (["UPDATE meta SET next_position = 9"], "end", 7),
         (["UPDATE meta SET committed = 1"], "end", 6),
+        (["UPDATE meta SET committed = 99"], "meta", 0),
+        (["UPDATE meta SET epoch = 0"], "meta", 0),
+        (["UPDATE meta SET epoch = 9"], "meta", 0),
+        (["UPDATE meta SET keys = 1"], "meta", 0),
+        (["UPDATE meta SET digest = x''"], "meta", 0),
+        (["DELETE FROM keys"], "key", 0),
+        (["UPDATE keys SET digest = 1"], "key", 0),
+        (["UPDATE keys SET key = 'l'"], "key", 0),
     ],
 )
 def test_damage_is_named_with_its_position(
@@ -146,7 +165,7 @@ def test_damage_is_named_with_its_position(
 def test_a_log_that_does_not_say_where_it_ends_is_damaged(path: Path) -> None:
     with closing(connect_writer(path)) as db:
         db.execute("PRAGMA ignore_check_constraints=ON")
-        db.execute("INSERT INTO meta SELECT 2, 1, 7, 60, 1 FROM meta")
+        db.execute("INSERT INTO meta SELECT 2, 1, 7, 60, 1, keys, digest FROM meta")
 
     assert "end" in {damage.kind for damage in verify(path).damages}
 
@@ -238,6 +257,45 @@ def test_what_stands_on_a_broken_page_costs_no_other_event(tmp_path: Path) -> No
     assert 400 < report.events < 500
 
 
+# Keys
+
+
+def test_the_log_knows_its_keys_whatever_becomes_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_EXPIRED_EVERY", 3)
+    path, clock = tmp_path / "log.sqlite", iter(range(0, 10_000, 10))
+
+    async def write(start: int) -> None:
+        async with SqliteLog(path, REGISTRY, now_us=lambda: next(clock)) as log:
+            for n in range(start, start + 8):
+                soon = 10 * n + 80
+                keys = [
+                    IdempotencyKey("s", f"always {n}", "part/1"),
+                    IdempotencyKey("s", f"some time {n}", "part/1", soon),
+                    IdempotencyKey("s", f"past {n}", "part/1", 0),
+                    IdempotencyKey("s", "again", "part/1", next(clock) + 15),
+                ]
+                await log.append([], keys=keys[:3])
+                with suppress(KeyTakenError):
+                    await log.append([], keys=keys[3:])
+
+    sizes: list[int] = []
+    for start in (0, 8):
+        anyio.run(write, start)
+        assert verify(path, REGISTRY).damages == ()
+        with closing(sqlite3.connect(path)) as db:
+            sizes += db.execute("SELECT count(*) FROM keys").fetchone()
+    assert 8 < sizes[0] < 17 <= sizes[1] < 33  # some were deleted, and some replaced
+
+    tamper(path, "DELETE FROM keys WHERE key = 'always 3'")
+    (damage,) = verify(path, REGISTRY).damages
+    assert (damage.kind, damage.message) == (
+        "key",
+        "idempotency keys were removed or added",
+    )
+
+
 # What was removed
 
 
@@ -291,6 +349,11 @@ def test_a_removed_tail_shows_by_a_seal_kept_elsewhere(path: Path) -> None:
     (anchor,) = append.events
     assert isinstance(anchor, Sealed)
     tamper(path, *REMOVED_TAIL)
+    with closing(connect_writer(path)) as db:  # he who could do that could do this, too
+        query = "SELECT format, next_position, committed, epoch, keys FROM meta"
+        form, end, committed, epoch, keys = db.execute(query).fetchone()
+        meta = Meta(form, end, committed, epoch, int.from_bytes(keys, "big"))
+        meta.write(db)
 
     assert verify(path, REGISTRY).ok
     report = verify(path, REGISTRY, anchors=[anchor])
@@ -344,7 +407,8 @@ def contents(path: Path) -> list[object]:
             for what in (
                 "events ORDER BY position",
                 "streams ORDER BY stream",
-                "(SELECT next_position FROM meta)",
+                "meta",
+                "keys ORDER BY scope, key",
             )
         ]
 
@@ -447,7 +511,7 @@ def test_a_time_that_was_changed_casts_no_doubt_on_the_events_after_it(
 def test_an_epoch_before_that_of_an_event_is_found(path: Path) -> None:
     tamper(path, "UPDATE meta SET epoch = 0")
 
-    (damage,) = verify(path, REGISTRY).damages
+    damage, _ = verify(path, REGISTRY).damages
 
     assert (damage.kind, damage.position) == ("end", 6)
     assert "epoch 0, an event is of 1" in damage.message

@@ -14,13 +14,14 @@ from .segment import Segment, SegmentSource
 
 
 def segment_damages(
-    source: SegmentSource, segments: Iterable[Segment], told: Iterable[Row]
+    source: SegmentSource, segments: Iterable[Segment], told: Iterable[Row] | None
 ) -> Iterator[Damage]:
     """Yield the segments that are not as they were written.
 
-    `told` are the events of the stream that tells of them. Blocking.
+    `told` are the events of the stream that tells of them; None: it cannot be read.
+    Blocking.
     """
-    archived = dict(filter(None, map(_archived, told)))
+    archived = dict(filter(None, map(_archived, told or ())))
     for segment in segments:
         name = source.named(segment.segment)
         try:
@@ -31,6 +32,8 @@ def segment_damages(
         if found != segment.digest:
             message = f"{name} is not as it was written"
             yield Damage("segment", segment.first, "", message)
+        if told is None:
+            continue
         if segment.segment not in archived:
             message = f"no event says that {name} was archived"
             yield Damage("segment", segment.first, "", message)

@@ -255,6 +255,10 @@ class PostgresStore:
         archived = _ARCHIVED if self._has_archive() else "0"
         return self.query(_TOTALS.format(archived=archived))
 
+    def meta(self) -> tuple[Any, int] | None:
+        """Return none: see `Store`."""
+        return None
+
     def ends(self) -> "tuple[int, array[int]]":
         """Return the last position and where streams were closed; see `Store`."""
 

@@ -17,6 +17,7 @@ from eventsourcing.persistence import (
 )
 
 from ..digest import FIRST, chained
+from ..meta import Meta
 from .datastore import LogDatastore
 from .subscription import LogSubscription
 
@@ -184,7 +185,8 @@ class LogProcessRecorder(LogTrackingRecorder, LogApplicationRecorder, ProcessRec
 
 
 def _insert(db: sqlite3.Connection, events: Sequence[StoredEvent]) -> list[int]:
-    ((first,),) = db.execute("SELECT next_position FROM meta")
+    meta = Meta.read(db)
+    first = meta.next_position
     heads: dict[str, _Head] = {}
     rows: list[tuple[Any, ...]] = []
     for position, event in enumerate(events, first):
@@ -209,9 +211,9 @@ def _insert(db: sqlite3.Connection, events: Sequence[StoredEvent]) -> list[int]:
         _MOVE_HEAD,
         [(stream, stream.partition("/")[0], *head) for stream, head in heads.items()],
     )
-    following = first + len(rows)
-    db.execute("UPDATE meta SET next_position = ?", (following,))
-    return list(range(first, following))
+    meta.next_position += len(rows)
+    meta.write(db)
+    return list(range(first, meta.next_position))
 
 
 def _track(db: sqlite3.Connection, tracking: Tracking) -> None:

@@ -6,9 +6,12 @@ from typing import Any, NamedTuple, Protocol
 
 from ..digest import key_digest
 from ..lock import WriterLock
+from ..meta import Meta
 from ..opening import open_for_writing
 from ..rows import Row
 from ..stored import StoredEvents
+
+_INSERT_KEY = "INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?)"
 
 StreamEnd = tuple[int, int | None, bytes]
 """Version, position and digest of a stream's last event."""
@@ -104,14 +107,14 @@ class FileTarget:
         db.executemany(
             "INSERT OR REPLACE INTO streams VALUES (?,?,?,?,?,?)", chunk.heads
         )
-        db.executemany(
-            "INSERT OR IGNORE INTO keys VALUES (?,?,?,?,?)",
-            [(*key, key_digest(*key)) for key in chunk.keys],
-        )
-        db.execute(
-            "UPDATE meta SET next_position = ?, committed = ?, epoch = max(epoch, ?)",
-            (chunk.next_position, chunk.committed_us, chunk.epoch),
-        )
+        meta = Meta.read(db)
+        for key in chunk.keys:
+            row = *key, key_digest(*key)
+            if db.execute(_INSERT_KEY, row).rowcount:
+                meta.fold(row[-1:])
+        was, meta.epoch = meta.epoch, max(meta.epoch, chunk.epoch)
+        meta.next_position, meta.committed_us = chunk.next_position, chunk.committed_us
+        meta.write(db, was)
         db.execute("COMMIT")
 
 
