@@ -28,7 +28,7 @@ class WriterLock:
         a second writer would make another.
         """
         path = beside(self._log, ".lock")
-        if self._fd is not None and _is_called(path, self._fd):
+        if self._fd is not None and not is_another(path, os.fstat(self._fd)):
             return
         self.release()
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -55,8 +55,9 @@ class WriterLock:
             self._fd = None
 
 
-def _is_called(path: Path, fd: int) -> bool:
+def is_another(path: Path, known: os.stat_result) -> bool:
+    """Tell whether a path is not this file's any more, as far as that can be seen."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    except FileNotFoundError:
-        return False
+        return not os.path.samestat(path.stat(), known)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)

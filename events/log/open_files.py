@@ -5,13 +5,10 @@ from pathlib import Path
 
 from .beside import beside
 from .errors import LogLockedError, LogUnavailableError
-from .lock import WriterLock
+from .lock import WriterLock, is_another
 
 LOOK_EVERY_S = 1.0
 """So often it is looked at the names, while something is written."""
-
-Identity = tuple[int, int]
-"""Device and inode of a file."""
 
 
 class OpenFiles:
@@ -25,12 +22,13 @@ class OpenFiles:
     def __init__(self, log: Path, lock: WriterLock) -> None:
         self._lock = lock
         paths = [log, *(beside(log, suffix) for suffix in ("-wal", "-shm"))]
-        self._known = {path: _identity(path) for path in paths}
+        self._known = {path: path.stat() for path in paths if path.exists()}
         self._looked_s = time.monotonic()
 
     def look(self) -> None:
         """See to it now and then that the names are still these files'.
 
+        What cannot be looked at, as by its folder's permissions, is taken to be there.
         Raises `LogUnavailableError` when they are not.
         """
         now_s = time.monotonic()
@@ -38,7 +36,7 @@ class OpenFiles:
             return
         self._looked_s = now_s
         for path, known in self._known.items():
-            if _identity(path) != known:
+            if is_another(path, known):
                 raise LogUnavailableError(
                     f"{path} was moved, deleted or replaced while it was written: put "
                     "the file back that was there, then it goes on by itself",
@@ -47,11 +45,3 @@ class OpenFiles:
             self._lock.acquire()
         except (LogLockedError, OSError) as error:
             raise LogUnavailableError(f"the log's lock was deleted: {error}") from error
-
-
-def _identity(path: Path) -> Identity | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

@@ -1,8 +1,10 @@
 """A log's files are moved, deleted, linked to, while it is written."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +106,29 @@ async def test_a_lock_that_was_deleted_is_taken_anew(
         await append(log, "a/1", 1, Counted(1))  # it has looked after the first
         with pytest.raises(LogLockedError):
             await asyncio.to_thread(second.acquire)
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_looked_at_is_taken_to_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "LOOK_EVERY_S", 0.0)
+    path, stat, looks = tmp_path / "log.db", Path.stat, list[Path]()
+
+    def refused(file: Path, **options: Any) -> os.stat_result:
+        if file.parent != tmp_path:
+            return stat(file, **options)
+        looks.append(file)
+        raise PermissionError(errno.EACCES, "no", str(file))
+
+    async with Watched(path) as log:
+        monkeypatch.setattr(Path, "stat", refused)
+        for version in range(3):
+            await append(log, "a/1", version, Counted(1))
+        monkeypatch.undo()
+        assert log.available
+
+    assert {file.suffix for file in looks} == {".db", ".db-wal", ".db-shm", ".lock"}
 
 
 @pytest.mark.asyncio
