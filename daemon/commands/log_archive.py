@@ -74,7 +74,14 @@ async def _archived(
 ) -> Archiving:
     with output.progress("archived") as progress:
         async with log:
-            return await archive_log(log, older_than_s, progress=progress)
+            return await archive_log(
+                log,
+                older_than_s,
+                progress=progress,
+                waits=lambda: output.error(
+                    "another node archives the log: this goes on when it has done so"
+                ),
+            )
 
 
 def _seconds(text: str) -> float:

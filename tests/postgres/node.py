@@ -3,7 +3,7 @@
     python node.py SERVER SCHEMA NODE LEASE_S
 
 It prints a JSON line for whatever happens. `count N` adds to the counter N times, each
-with a number of its own; `open ID` and `end ID` concern a job; `pause` stops the process
+with a number of its own; `open ID` and `end ID` concern a job; `archive` archives what has ended; `pause` stops the process
 in the middle of the next transaction; `append STREAM VERSION` appends past the actors;
 `follow` prints positions as they come; `leave` ends the node.
 """
@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +34,7 @@ from dramaturg.actors.runtime import (
 )
 from dramaturg.events import DramaturgError, Event, Fold, Registry
 from dramaturg.events.log import StreamAppend, subscribe_pages
+from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.postgres import PostgresLog, committer
 
 PATIENCE_S = 600.0
@@ -130,7 +132,9 @@ class Pausing:
         if self.next:
             self.next = False
             say(pausing=True)
-            os.kill(os.getpid(), signal.SIGSTOP)
+            # Sent to the process, it would come when the main thread is next run, and
+            # this one would go on until then.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
         return self._columns(values, kinds)
 
 
@@ -154,6 +158,8 @@ class Node:
                     )
                 case "pause":
                     self._pausing.next = True
+                case "archive":
+                    await archive_log(self._log, 0)
                 case "append":
                     append = StreamAppend(words[0], int(words[1]), (Opened("x"),))
                     await self._log.append([append])

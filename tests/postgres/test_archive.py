@@ -19,23 +19,29 @@ from anyio.to_thread import run_sync
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dramaturg.events import Event, vocabulary
+from dramaturg.events import Erased, Event, vocabulary
 from dramaturg.events.log import (
     LogDamagedError,
+    LogFormatError,
+    LogUnavailableError,
     Snapshot,
     StreamAppend,
     VersionConflictError,
+    subscribe,
 )
-from dramaturg.events.log.archive import Archive, segment, selection
+from dramaturg.events.log.archive import archiving, segment, selection
 from dramaturg.events.log.archive.archiving import (
     Archiving,
     archive_log,
     would_archive,
 )
-from dramaturg.events.log.archive.event import STREAM, Archived
-from dramaturg.events.log.postgres import PostgresLog, PostgresReader
+from dramaturg.events.log.archive.event import STREAM, Archived, RetentionRan
+from dramaturg.events.log.archive.retention import RetentionPolicy
+from dramaturg.events.log.encryption import Keyring
+from dramaturg.events.log.encryption.erasing import erase_owner
+from dramaturg.events.log.postgres import PostgresLog, PostgresReader, lease
 from dramaturg.events.log.postgres import reader as reader_module
-from dramaturg.events.log.postgres.segments import SegmentTable
+from dramaturg.events.log.postgres.removing import EventsGoneError
 from dramaturg.events.log.postgres.store import PostgresStore
 from dramaturg.events.log.postgres.target import PostgresTarget
 from dramaturg.events.log.reader import LogReader
@@ -44,11 +50,13 @@ from dramaturg.events.log.stored import LAST
 from dramaturg.events.log.verify import verify
 from dramaturg.projections import Timeline, standard_folds
 
+from ..log.encrypted import ANN, BOB, write
 from ..log.forged import forge
 from ..log.test_archive import PLAYS
 from ..log.test_transfer import exported
 from ..log.test_transfer import kept as kept  # noqa: PLC0414 - a fixture
 from ..log.vocabulary import REGISTRY, Counted, Ended, Started
+from .archive_me import Steps, places
 from .test_tools import into, out_of
 
 ENDED = (Started("x"), Ended())
@@ -84,16 +92,7 @@ class Here:
 
     def table(self) -> list[int]:
         """Return the positions of the events that are in the table."""
-        return [each for (each,) in self.sql("SELECT position FROM events ORDER BY 1")]
-
-    def archived(self) -> list[int]:
-        """Return the positions of those that are in segments."""
-        store = self.store()
-        archive = Archive(SegmentTable(store.name, store.query))
-        archive.update(store.segments())
-        rows = archive.rows(0, LAST, 10**6)
-        store.close()
-        return [row.position for row in rows]
+        return places(self.server, self.schema)[0]
 
     def rows(self, until: int = LAST) -> list[Row]:
         store = self.store()
@@ -103,7 +102,7 @@ class Here:
 
     def whole(self) -> None:
         """Make sure that every event is in one place, and all of it as written."""
-        table, archived = self.table(), self.archived()
+        table, archived = places(self.server, self.schema)
         end = table[-1] if table else 0
         assert sorted([*table, *archived]) == [*range(1, end + 1)]
         report = verify(self.store, vocabulary().merged(REGISTRY))
@@ -178,7 +177,7 @@ async def test_the_bytes_of_a_segment_are_those_of_a_file_s(
         assert b"".join(made.members) == file.read_bytes()
         assert made.segment.digest.hex() == event.digest
 
-    gone = await run_sync(here.archived)
+    _, gone = await run_sync(places, here.server, here.schema)
     await run_sync(look)
 
 
@@ -277,46 +276,56 @@ def test_any_page_and_stream_of_an_archived_log_is_that_of_the_log(
 # Damage
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("harm", "said"),
-    [
-        ("DELETE FROM segment_blocks WHERE at = 0", "the block at its byte 0 is"),
-        ("DELETE FROM segment_blocks WHERE at > 0", "is not as it was written"),
-        (
-            "UPDATE segment_blocks SET bytes = set_byte(bytes, 99, 7) WHERE at = 0",
-            "is not as it was written",
-        ),
-        ("UPDATE segment_blocks SET bytes = '' WHERE at = 0", "of another length"),
-        ("UPDATE segments SET digest = ''", "is not as it was written"),
-        ("UPDATE segments SET events = 30", "otherwise than its row says"),
-        ("DELETE FROM segment_blocks; DELETE FROM segments", " are missing"),
-    ],
+HARMS = (
+    ("DELETE FROM segment_blocks WHERE at = 0", "the block at its byte 0 is missing"),
+    ("DELETE FROM segment_blocks WHERE at > 0", "is not as it was written"),
+    (
+        "UPDATE segment_blocks SET bytes = set_byte(bytes, 99, 7) WHERE at = 0",
+        "is not as it was written",
+    ),
+    ("UPDATE segment_blocks SET bytes = '' WHERE at = 0", "of another length"),
+    ("UPDATE segments SET digest = ''", "is not as it was written"),
+    ("UPDATE segments SET events = 30", "otherwise than its row says"),
 )
+
+
+@pytest.mark.asyncio
 async def test_damage_to_the_archive_is_named_and_costs_no_other_event(
-    here: Here, kept: Path, harm: str, said: str
+    here: Here, kept: Path
 ) -> None:
     await keep(here, kept)
     await archive(here)
-    await run_sync(here.sql, harm)
+    keeping = [
+        f"CREATE TABLE {t}_kept AS TABLE {t}" for t in ("segments", "segment_blocks")
+    ]
+    await run_sync(here.sql, *keeping)
 
-    report = await run_sync(verify, here.store, vocabulary())
-
-    places = {(each.kind, each.position) for each in report.damages}
-    assert ("segment", 3) in places or "missing" in said
-    assert any(said in each.message for each in report.damages)
-    readable = harm.startswith("UPDATE segments ")
-    assert (("gap", 3) in places) is not readable
-
-    def look() -> None:
+    def look(harm: str, said: str) -> None:
+        here.sql(harm)
+        report = verify(here.store, vocabulary())
+        damages = {(each.kind, each.position) for each in report.damages}
+        assert ("segment", 3) in damages
+        assert any(said in each.message for each in report.damages)
+        readable = harm.startswith("UPDATE segments ")
+        assert (("gap", 3) in damages) is not readable
+        assert report.events == (END + 1 if readable else END + 1 - 31)
         with here.reader(vocabulary()) as reader:
             (ended, *_) = [head for head in reader.streams("item/") if not head.open]
             assert reader.read_stream(STREAM)
             if not readable:
                 with pytest.raises(LogDamagedError, match="restore"):
                     reader.read_stream(ended.stream)
+        here.sql(
+            "DELETE FROM segment_blocks; DELETE FROM segments",
+            "INSERT INTO segments TABLE segments_kept",
+            "INSERT INTO segment_blocks TABLE segment_blocks_kept",
+        )
 
-    await run_sync(look)
+    for harm, said in HARMS:
+        await run_sync(look, harm, said)
+    await run_sync(here.sql, "DELETE FROM segment_blocks; DELETE FROM segments")
+    report = await run_sync(verify, here.store, vocabulary())
+    assert ("gap", 3) in {(each.kind, each.position) for each in report.damages}
     async with here.node("a") as log:
         await log.append([StreamAppend("z/1", 0, ENDED)])
 
@@ -392,8 +401,7 @@ async def test_who_reads_sees_no_hole_whenever_events_are_moved(
             await log.append(
                 [StreamAppend(f"a/{n}", at, events) for n in range(streams)]
             )
-        archiving = archive_log(log, 0, events_max=1, between=between)
-        task = asyncio.create_task(archiving)
+        task = asyncio.create_task(archive_log(log, 0, events_max=1, between=between))
         await moved.wait()
         monkeypatch.setattr(reader_module, "PostgresStore", Moving)
         gone = await run_sync(look)
@@ -447,3 +455,208 @@ async def test_a_scan_in_another_process_sees_every_event_once(here: Here) -> No
     assert done.segments == 150
     assert json.loads(said)["scans"] > 0
     assert scan.returncode == 0
+
+
+# Who else archives, and what goes wrong meanwhile
+
+
+@pytest.mark.asyncio
+async def test_of_two_nodes_that_archive_at_once_one_waits_and_says_so(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "WAITS_S", 0.0)
+    begun, waits = asyncio.Event(), asyncio.Event()
+
+    async def between(_done: Archiving, _took_s: float) -> None:
+        begun.set()
+        await waits.wait()
+
+    async with here.node("a") as one, here.node("b") as other:
+        await one.append([StreamAppend(f"a/{n}", 0, ENDED) for n in range(9)])
+        first = asyncio.create_task(archive_log(one, 0, events_max=4, between=between))
+        await begun.wait()
+        done = [await archive_log(other, 0, waits=waits.set), await first]
+
+    assert [each.events for each in done] == [0, 18]
+    await run_sync(here.whole)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("tampered", [False, True])
+async def test_what_is_not_there_any_more_is_not_archived_and_the_log_goes_on(
+    here: Here,
+    monkeypatch: pytest.MonkeyPatch,
+    tampered: bool,  # noqa: FBT001 - as pytest gives it
+) -> None:
+    loop, packed = asyncio.get_running_loop(), segment.packed
+
+    async def no_claim(_log: PostgresLog, _name: str) -> None:
+        """As if its epoch, and with it the claim, had ended unnoticed."""
+
+    def late(rows: Sequence[Row]) -> segment.Packed:
+        monkeypatch.setattr(archiving, "packed", packed)
+        if tampered:
+            here.sql("DELETE FROM events WHERE position = 2")
+        else:
+            meanwhile = archive_log(other, 0)
+            asyncio.run_coroutine_threadsafe(meanwhile, loop).result()
+        return packed(rows)
+
+    monkeypatch.setattr(PostgresLog, "claim", no_claim)
+    monkeypatch.setattr(archiving, "packed", late)
+    async with here.node("a") as one, here.node("b") as other:
+        await one.append([StreamAppend(f"a/{n}", 0, ENDED) for n in range(3)])
+        with pytest.raises(EventsGoneError if tampered else VersionConflictError):
+            await archive_log(one, 0)
+        assert one.available
+        await one.append([StreamAppend("a/1", 2, (Counted(),))])
+    if not tampered:
+        await run_sync(here.whole)
+    table, archived = await run_sync(places, here.server, here.schema)
+    everything = [*table, *archived]
+    assert len({*everything}) == len(everything) == (6 if tampered else 8)
+
+
+@pytest.mark.asyncio
+async def test_cut_off_at_any_step_every_event_is_in_one_place(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(db: psycopg.Connection[Any]) -> None:
+        here.sql(f"SELECT pg_terminate_backend({db.info.backend_pid})")
+
+    monkeypatch.setattr(lease, "_LOOK_EVERY_S", 0.02)  # as it is not woken
+    steps, step = Steps(cut), 0
+    steps.install(monkeypatch.setattr)
+    back = asyncio.Event()
+
+    def listen(available: bool) -> None:  # noqa: FBT001 - as it is called
+        if available:
+            back.set()
+
+    async with here.node("a") as log:
+        log.on_availability(listen)
+        await log.append([StreamAppend("a/1", 0, ENDED)])
+        done = Archiving()
+        while not done.events:
+            step += 1
+            steps.left = step
+            try:
+                done = await archive_log(log, 0)
+            except LogUnavailableError:
+                await back.wait()
+                back.clear()
+            table, archived = await run_sync(places, here.server, here.schema)
+            assert sorted([*table, *archived]) == [*range(1, table[-1] + 1)]
+            if archived:
+                break
+    assert step > 10
+    await run_sync(here.whole)
+
+
+@pytest.mark.kill
+def test_killed_at_any_step_every_event_is_in_one_place(here: Here) -> None:
+    async def fill() -> None:
+        async with here.node("a") as log:
+            await log.append([StreamAppend(f"a/{n}", 0, ENDED) for n in range(3)])
+
+    asyncio.run(fill())
+    script = Path(__file__).with_name("archive_me.py")
+    done = subprocess.run(
+        [sys.executable, script, here.server, here.schema],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
+    here.whole()
+
+
+@pytest.mark.asyncio
+async def test_nodes_archive_by_themselves_and_each_says_so(here: Here) -> None:
+    policy = RetentionPolicy(older_than_s=0, every_s=0.01, events_max=4)
+    ended = [StreamAppend(f"a/{n}", 0, ENDED) for n in range(10)]
+    told: dict[str, RetentionRan] = {}
+    async with here.node("w") as log:
+        await log.append(ended)
+        async with (
+            here.node("a", retention=policy) as one,
+            here.node("b", retention=policy),
+        ):
+            async for row in subscribe(one):
+                if isinstance(row.event, RetentionRan):
+                    told[row.header.node] = row.event
+                if len(told) == 2:
+                    break
+    assert {each.failure for each in told.values()} == {""}
+    assert sum(each.events for each in told.values()) == 20
+    await run_sync(here.whole)
+
+
+@pytest.mark.asyncio
+async def test_nothing_readable_is_left_in_the_archive_of_whom_is_erased(
+    here: Here, tmp_path: Path
+) -> None:
+    keys = Keyring(tmp_path / "keys.jsonl")
+    async with here.node("a", keyring=keys) as log:
+        await write(log, "ann", 0, Started(ANN), Ended())
+        await write(log, "bob", 0, Started(BOB), Ended())
+        archived = await archive_log(log, 0)
+        before = [row.event for row in await log.read_stream("person/ann")]
+        done = await erase_owner(
+            log, keys, "ann", reason="", by="t", artifacts=tmp_path / "none"
+        )
+        hers = [row.event for row in await log.read_stream("person/ann")]
+        his = [row.event for row in await log.read_stream("person/bob")]
+
+    assert archived.events == 4
+    assert before == [Started(ANN), Ended()]
+    assert done.ok
+    assert (done.events, done.readable, done.left) == (2, 2, 0)
+    assert [type(event) for event in hers] == [Erased, Erased]
+    assert his == [Started(BOB), Ended()]
+
+
+# Format 1
+
+FIRST = (
+    "DROP TABLE segment_blocks",
+    "DROP TABLE segments",
+    "ALTER TABLE nodes DROP COLUMN format",
+    "UPDATE meta SET format = 1",
+)
+"""What turns a schema into one that the first versions made."""
+ENTER = (
+    "INSERT INTO nodes SELECT 9, 'old', clock_timestamp() + make_interval(secs => {}), "
+    "1, clock_timestamp()"
+)
+"""How their nodes enter."""
+
+
+@pytest.mark.asyncio
+async def test_a_schema_of_format_1_is_read_and_brought_up_to_date(here: Here) -> None:
+    async with here.node("a") as log:
+        await log.append([StreamAppend("a/1", 0, ENDED)])
+        await log.append([StreamAppend("a/2", 0, ENDED)])
+    await run_sync(here.sql, *FIRST)
+
+    def read(reader: PostgresReader) -> list[int]:
+        assert reader.digests(0, 4, limit=9)
+        assert len(reader.read_stream("a/1")) == 2
+        return [row.position for row in reader.read(limit=4)]
+
+    await run_sync(here.whole)
+    assert (await run_sync(would_archive, here.store, 0, 2**60)).events == 4
+    with await run_sync(here.reader) as reader:
+        assert await run_sync(read, reader) == [1, 2, 3, 4]
+        await run_sync(here.sql, ENTER.format(60))
+        with pytest.raises(LogFormatError, match="node 'old', of an earlier version"):
+            await archive(here)
+        await run_sync(here.sql, "UPDATE nodes SET expires = clock_timestamp()")
+        done = await archive(here)
+        assert done.events == 4
+        assert await run_sync(read, reader) == [1, 2, 3, 4]
+    await run_sync(here.whole)
+    with pytest.raises(psycopg.errors.NotNullViolation, match="format"):
+        await run_sync(here.sql, ENTER.format(60))

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from dramaturg.events import UnknownEvent
+from dramaturg.events import Registry, UnknownEvent
 from dramaturg.events.log import Recorded
+from dramaturg.events.log.archive.event import STREAM, Archived
 from dramaturg.events.log.postgres import PostgresReader
 from dramaturg.events.log.postgres.schema import connect
 
@@ -129,7 +130,8 @@ def owner(process: Process) -> Process:
 
 def history(server: str, schema: str, *nodes: Process) -> list[Recorded]:
     """Return all events, once they are known to be whole and to hold what was told."""
-    reader = PostgresReader(server, REGISTRY, schema=schema)
+    known = REGISTRY.merged(Registry([Archived]))
+    reader = PostgresReader(server, known, schema=schema)
     try:
         rows = reader.read(limit=100_000)
         assert [row.position for row in rows] == [*range(1, len(rows) + 1)]
@@ -250,6 +252,36 @@ def test_a_node_that_was_paused_is_refused_and_waits(
     assert last["counter"] == len(nodes) - 2
     first, last_of_b = nodes.index("b"), nodes.index("b") + 10
     assert nodes == ["a"] * first + ["b"] * 10 + ["a"] * (len(nodes) - last_of_b)
+
+
+def test_what_a_paused_node_was_archiving_is_archived_once_by_another(
+    start: Start, end_lease: End, server: str, schema: str
+) -> None:
+    a = owner(start("a"))
+    b = start("b")
+    b.until(open=2)
+    for order in ("open 1", "open 2", "end 1", "end 2", "pause"):
+        a.tell(order)
+        a.until(done=order)
+    a.tell("archive")
+    a.until(pausing=True)
+    end_lease(a)
+
+    owner(b)
+    b.tell("archive")
+    b.until(done="archive")
+    a.signal(signal.SIGCONT)
+    assert a.until_any("refused")["order"] == "archive"
+    a.tell("archive")
+    a.until(done="archive")
+
+    rows = history(server, schema, a, b)
+    (said,) = [row for row in rows if row.stream == STREAM]
+    assert said.header.node == "b"
+    with PostgresReader(server, REGISTRY, schema=schema) as reader:
+        (segment,) = reader.stored.segments()
+        ((left,),) = reader.stored.query("SELECT count(*) FROM events")
+    assert (segment.events, left) == (4, len(rows) - 4)
 
 
 def test_a_node_that_is_cut_off_goes_on_in_its_next_epoch(

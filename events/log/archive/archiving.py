@@ -22,6 +22,9 @@ from .removal import Removal
 from .segment import Packed, packed
 from .selection import Batch, batches
 
+WAITS_S = 1.0
+"""Who has waited so long for another who archives is told so."""
+
 
 class ArchivingLog(Protocol):
     """What archiving asks of a log; a `WrittenLog` is one."""
@@ -82,6 +85,7 @@ async def archive_log(  # noqa: PLR0913 - options by name, each with its default
     progress: Callable[[int, int], None] | None = None,
     events_max: int | None = None,
     between: Callable[[Archiving, float], Awaitable[None]] | None = None,
+    waits: Callable[[], None] | None = None,
 ) -> Archiving:
     """Move closed streams whose last event is older than that into segments.
 
@@ -92,12 +96,12 @@ async def archive_log(  # noqa: PLR0913 - options by name, each with its default
     moves `events_max` events, or one stream that has more. Of nodes that share a log
     one archives at a time, the others wait for it. `progress` is called with the
     position reached and the goal, `between` after each transaction with what was moved
-    so far and the seconds that it took.
+    so far and the seconds that it took, `waits` if somebody else archives meanwhile.
 
     Raises `LogDamagedError` when an event is not as it was written, other `LogError`s
     when the log cannot be written, and `OSError`.
     """
-    async with alone(log):
+    async with _alone(log, waits or (lambda: None)):
         until_us = now_us() - round(older_than_s * 1_000_000)
         done = Archiving()
         began_s = time.monotonic()
@@ -113,14 +117,19 @@ async def archive_log(  # noqa: PLR0913 - options by name, each with its default
 
 
 @asynccontextmanager
-async def alone(log: ArchivingLog) -> AsyncGenerator[None]:
+async def _alone(log: ArchivingLog, waits: Callable[[], None]) -> AsyncGenerator[None]:
     """Wait until nobody else archives, in this process or on another node."""
-    async with log.archiving:
-        await log.claim(STREAM)
-        try:
-            yield
-        finally:
-            log.disclaim(STREAM)
+    told = asyncio.get_running_loop().call_later(WAITS_S, waits)
+    try:
+        async with log.archiving:
+            await log.claim(STREAM)
+            told.cancel()
+            try:
+                yield
+            finally:
+                log.disclaim(STREAM)
+    finally:
+        told.cancel()
 
 
 async def _archive(

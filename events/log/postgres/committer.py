@@ -205,9 +205,10 @@ class PostgresCommitter:
         owners = {name: node for name, node, version, *_ in found if version is None}
         if owners:
             _refuse_foreign(appends, owners)
-        removals.refuse()
+        heads = _heads(names, found)
+        removals.refuse(heads)
         group = Group(
-            heads=_heads(names, found),
+            heads=heads,
             find_heads=lambda _: None,  # there are none but these
             keys={} if taken is None else _in_use(taken.fetchall(), committed_us),
             next_position=next_position,

@@ -1,6 +1,6 @@
 """Takes archived events out of the table, and puts their segment into others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -9,6 +9,7 @@ from msgspec.structs import astuple
 from ..api import Appended
 from ..archive.removal import Removal, Removals
 from ..errors import AppendRejectedError
+from ..group import Head
 from ..outcomes import Outcome
 from ..pending import Pending
 from .arrays import Integers, Texts
@@ -57,11 +58,15 @@ class GroupRemovals:
             for _, removal in self._found
         ]
 
-    def refuse(self) -> None:
-        """Refuse the appends whose rows are not all there."""
+    def refuse(self, heads: Mapping[str, Head]) -> None:
+        """Refuse the appends whose rows are not all there.
+
+        An append that is a conflict is left alone: another node has archived them.
+        """
         for (pending, removal), counted in zip(self._found, self._counted, strict=True):
             ((found,),) = counted.fetchall()
-            if found != len(removal.positions):
+            follows = heads[removal.append.stream][2] == removal.append.expected
+            if follows and found != len(removal.positions):
                 pending.refused = EventsGoneError(found, len(removal.positions))
                 pending.datas = ()
 
