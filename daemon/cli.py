@@ -75,7 +75,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = app(list(arguments), exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        status, said = WRONG_USE, f"{str(error).rstrip('.')}; see `dramaturg --help`"
+        text = str(error)
+        text = text if text.endswith("...") else text.removesuffix(".")
+        status, said = WRONG_USE, f"{text}; see `dramaturg --help`"
     except UsageError as error:
         status, said = WRONG_USE, str(error)
     except (ReaderGoneError, BrokenPipeError):

@@ -72,12 +72,17 @@ def found_log(data: Path | Database, instead: str = "") -> Path:
     if isinstance(data, Database):
         raise UsageError(f"this is for logs in files, and {data} is none: {instead}")
     path = data if data.is_file() else log_path(data)
-    if not path.exists() or (path.is_file() and not path.stat().st_size):
+    if path.exists() and path.stat().st_size:
+        return path
+    if data.is_file():
         raise LogNotFoundError(
-            f"there is no log in {data}: run `dramaturg ingest` first, or name the "
-            "folder with --data",
+            f"{data} is empty, not yet a log: write to it, or name another with --data",
         )
-    return path
+    why = f"it has no {FILE_NAME}" if data.is_dir() else "there is no such folder"
+    raise LogNotFoundError(
+        f"there is no log in {data}, for {why}: run `dramaturg ingest` first, or name "
+        "the log, or its folder, with --data",
+    )
 
 
 def opened(data: Path | Database) -> Path | Opening:

@@ -1,9 +1,10 @@
 """How results are shown: a table for a person, JSON lines for a program."""
 
 import re
+import select
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,7 +63,7 @@ class Output:
             table.add_column(column, overflow="fold")
         for row in rows:
             table.add_row(*(_text(row.get(column)) for column in columns))
-        with _writing():
+        with writing():
             self.console.print(table)
 
     def value(self, value: object) -> None:
@@ -73,7 +74,7 @@ class Output:
         document = msgspec.json.encode(value)
         if not self.as_json:
             document = msgspec.json.format(document, indent=2)
-        with _writing():  # JSON is UTF-8, whatever the locale says of text
+        with writing():  # JSON is UTF-8, whatever the locale says of text
             sys.stdout.flush()
             sys.stdout.buffer.write(document + b"\n")
             sys.stdout.buffer.flush()
@@ -82,7 +83,7 @@ class Output:
         """Say something to a person; a program is not told."""
         if not self.as_json:
             lines = "\n".join(map(_printable, text.split("\n")))
-            with _writing():
+            with writing():
                 self.console.print(lines, markup=False, soft_wrap=True)
 
     @contextmanager
@@ -95,6 +96,14 @@ class Output:
         with bar:
             task = bar.add_task(what, total=None)
             yield lambda at, end: bar.update(task, completed=at, total=end)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass. Raises `ReaderGoneError` when nobody reads any more."""
+        gone = select.poll()
+        with suppress(OSError, ValueError):  # no descriptor, as in a notebook
+            gone.register(sys.stdout.fileno(), 0)  # a pipe tells of its other end
+        if gone.poll(seconds * 1000):
+            raise ReaderGoneError
 
     def error(self, text: str) -> None:
         """Say in one line what went wrong."""
@@ -110,14 +119,15 @@ def moment(at_us: int) -> str:
 
 
 @contextmanager
-def _writing() -> Generator[None]:
+def writing(name: str = "standard output") -> Generator[None]:
+    """Turn what goes wrong while results are written into `OutputLostError`."""
     try:
         yield
     except BrokenPipeError as error:
         raise ReaderGoneError from error
     except OSError as error:
         raise OutputLostError(
-            f"standard output cannot be written: {error.strerror}; check what it goes to",
+            f"{name} cannot be written: {error.strerror}; check what it goes to",
         ) from error
 
 

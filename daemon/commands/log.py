@@ -1,7 +1,6 @@
 """`dramaturg log`: what the log holds, and whether it is sound."""
 
 import re
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -90,7 +89,7 @@ def _follow(reader: OpenLog, after: int, stream: str, output: Output) -> None:
             after = page[-1].position
             _show((e for e in page if stream in {"", e.stream}), output)
         else:
-            time.sleep(POLL_S)
+            output.wait(POLL_S)
 
 
 @log.command

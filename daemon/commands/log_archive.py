@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ...events.log.postgres import PostgresLog
 
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+MAX_S = 9e9
+"""285 years: the integers of a log go no further."""
 
 
 def archive(
@@ -91,4 +93,7 @@ def _seconds(text: str) -> float:
             f"--older-than {text!r} is no length of time: write a number and one of "
             "s, m, h, d, w, such as 30d",
         )
-    return float(found[1]) * UNITS_S[found[2]]
+    seconds = float(found[1]) * UNITS_S[found[2]]
+    if seconds > MAX_S:
+        raise UsageError(f"--older-than {text!r} is longer ago than any event")
+    return seconds

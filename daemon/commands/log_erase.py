@@ -45,7 +45,12 @@ def erase(  # noqa: PLR0913 - the options of a command
     """
     if not owner:
         raise UsageError("name an owner: no text is nobody's data")
+    for option, text in (("--reason", reason), ("--by", by)):
+        if not text.strip():
+            raise UsageError(f"{option} is kept in the log: say it in words")
     output = Output(as_json=as_json)
+    if not isinstance(data, Database):
+        found_log(data)  # before its keys: without a log they are not missing
     keyring = found_keys(data)
     if keyring is None:
         raise KeyMissingError(

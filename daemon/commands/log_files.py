@@ -1,24 +1,17 @@
 """`dramaturg log export`, `import` and `backup`: a log out of its file and back."""
 
-import os
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import aiofiles
 import anyio
-from anyio import CancelScope
 from anyio.to_thread import run_sync
 from cyclopts import Parameter
 from msgspec.structs import asdict
 
 from ...events import vocabulary
-from ...events.durable import sync_folder
 from ...events.log.transfer import Exported, backup_log, export_log, import_log
-from ...events.log.transfer.exporting import Write
-from ...events.log.transfer.parts import part_of
 from ...events.log.transfer.target import OpenTarget
 from ...projections import standard_folds
 from ..database import Database
@@ -26,6 +19,7 @@ from ..errors import UsageError
 from ..layout import found_log, log_path, made, opened
 from ..options import Data, Json, Where
 from ..output import Output
+from .log_written import export_target, require_folder, written
 
 STANDARD = Path("-")
 
@@ -57,6 +51,7 @@ def export(  # noqa: PLR0913 - the options of a command
     """
     output = Output(as_json=as_json)
     log = opened(data)
+    replaced = None if file == STANDARD else export_target(file, log)
     if after < 0 or (until is not None and until < after):
         upto = "" if until is None else f" and up to {until}"
         raise UsageError(
@@ -66,7 +61,7 @@ def export(  # noqa: PLR0913 - the options of a command
 
     async def run() -> Exported:
         with output.progress("exported") as progress:
-            async with _written(file) as write:
+            async with written(replaced) as write:
                 return await export_log(
                     log,
                     write,
@@ -105,15 +100,10 @@ def import_(
         if file == STANDARD:
             imported = await import_log(await run_sync(_target, data), _standard_input)
         else:
-            try:
-                async with aiofiles.open(file, "rb") as source:
-                    imported = await import_log(
-                        await run_sync(_target, data), source.read
-                    )
-            except (FileNotFoundError, IsADirectoryError) as error:
-                raise UsageError(
-                    f"there is no export {file}: check the path"
-                ) from error
+            if not await run_sync(file.exists) or await run_sync(file.is_dir):
+                raise UsageError(f"there is no export {file}: check the path")
+            async with aiofiles.open(file, "rb") as source:
+                imported = await import_log(await run_sync(_target, data), source.read)
         if as_json:
             output.value(asdict(imported))
         output.line(
@@ -136,10 +126,10 @@ def backup(
     Archived events are copied too, to a folder beside the copy.
     """
     output = Output(as_json=as_json)
+    log = found_log(data, DUMP)
+    require_folder(target)
     with output.progress("copied") as progress:
-        report = backup_log(
-            found_log(data, DUMP), target, vocabulary(), standard_folds(), progress
-        )
+        report = backup_log(log, target, vocabulary(), standard_folds(), progress)
     if as_json:
         output.value(report)
     output.line(f"{target}: {report.events} events, every one as it was written")
@@ -156,30 +146,3 @@ def _target(data: Where) -> Path | OpenTarget:
 
 async def _standard_input(size: int) -> bytes:
     return await run_sync(sys.stdin.buffer.read, size)
-
-
-async def _standard_output(lines: bytes) -> None:
-    await run_sync(sys.stdout.buffer.write, lines)
-    await run_sync(lambda: sys.stdout.buffer.flush())  # noqa: PLW0108 - else untyped
-
-
-@asynccontextmanager
-async def _written(file: Path) -> AsyncGenerator[Write]:
-    """Write to standard output, or to a file that has its name once it is durable."""
-    if file == STANDARD:
-        yield _standard_output
-        return
-    if await run_sync(file.is_dir):
-        raise UsageError(f"{file} is a folder: name a file in it")
-    parts = part_of(file)
-    part = await run_sync(parts.__enter__) / file.name
-    try:
-        async with aiofiles.open(part, "wb") as target:
-            yield target.write
-            await target.flush()
-            await run_sync(os.fsync, target.fileno())
-        await run_sync(os.replace, part, file)
-        await run_sync(sync_folder, file.parent)
-    finally:
-        with CancelScope(shield=True):
-            await run_sync(parts.__exit__, None, None, None)

@@ -125,3 +125,13 @@ def test_what_was_never_encrypted_is_told_apart(
     assert dramaturg(*words, "--partly") == 1
 
     assert "written without encryption and stay" in capsys.readouterr().err
+
+
+def test_who_erases_says_why_and_a_log_that_is_not_there_is_said_first(
+    dramaturg: Run, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ("log", "erase", "ann", "--reason", " ", "--by", "eve", "--data", data)
+    assert dramaturg(*words) == 2
+    assert "--reason is kept in the log: say it" in capsys.readouterr().err
+    assert dramaturg("log", "erase", "ann", *WORDS, "--data", tmp_path / "none") == 1
+    assert "there is no log in" in capsys.readouterr().err

@@ -1,14 +1,16 @@
 """`dramaturg log stat`, `tail --follow`, `export`, `import` and `backup`."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from dramaturg.daemon.output import Output
 
 from .conftest import Run
 
@@ -96,6 +98,61 @@ def test_a_copy_is_made_and_verified(
     assert dramaturg("log", "verify", "--data", copy) == 0
 
 
+@pytest.mark.parametrize(
+    "name", ["events.db", "events.db-wal", "events.db.lock", "keys.jsonl", "notes.txt"]
+)
+def test_an_export_replaces_exports_only_and_never_the_log(
+    dramaturg: Run, data: Path, capsys: Captured, name: str
+) -> None:
+    (data / "notes.txt").write_text("not an export\n")
+    before = {file.name: file.read_bytes() for file in data.iterdir()}
+
+    assert dramaturg("log", "export", data / name, "--data", data) == 2
+
+    assert "name another file" in capsys.readouterr().err
+    assert {file.name: file.read_bytes() for file in data.iterdir()} == before
+
+
+def test_an_export_goes_through_a_link_and_into_a_pipe(
+    dramaturg: Run, data: Path, tmp_path: Path
+) -> None:
+    link, linked, pipe = (tmp_path / name for name in ("link", "linked", "pipe"))
+    link.symlink_to(linked)
+    assert dramaturg("log", "export", link, "--data", data) == 0
+    assert link.is_symlink()
+    os.mkfifo(pipe)
+    with subprocess.Popen(["/bin/cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        assert dramaturg("log", "export", pipe, "--data", data) == 0
+        assert reader.communicate()[0] == linked.read_bytes()
+    assert pipe.is_fifo()
+
+
+def test_a_full_disk_and_a_missing_folder_are_named(
+    dramaturg: Run, data: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    nowhere = tmp_path / "none" / "file"
+    for words, status, said in (
+        (("export", "/dev/full"), 1, "/dev/full cannot be written: No space left"),
+        (("export", nowhere), 2, f"there is no folder {tmp_path / 'none'}: make it"),
+        (("backup", nowhere), 2, f"there is no folder {tmp_path / 'none'}: make it"),
+    ):
+        assert dramaturg("log", *words, "--data", data) == status
+        assert said in capsys.readouterr().err
+
+
+def test_the_tail_is_not_followed_for_a_reader_who_left(data: Path) -> None:
+    words = [sys.executable, "-m", "dramaturg.daemon", "log", "tail", "-f"]
+    with subprocess.Popen(
+        [*words, "--data", str(data)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as tail:
+        assert tail.stdout is not None
+        tail.stdout.readline()
+        tail.stdout.close()
+        assert tail.wait() == 1
+        assert tail.stderr is not None
+        assert tail.stderr.read() == b""
+
+
 def test_the_tail_is_followed_until_interrupted(
     dramaturg: Run,
     data: Path,
@@ -112,12 +169,12 @@ def test_the_tail_is_followed_until_interrupted(
     capsys.readouterr()
     waits = iter([lambda: dramaturg("log", "import", lines, "--data", twin)])
 
-    def wait(_seconds: float) -> None:
+    def wait(_output: Output, _seconds: float) -> None:
         if (step := next(waits, None)) is None:
             raise KeyboardInterrupt
         step()
 
-    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(Output, "wait", wait)
     words = ("log", "tail", "-n", "2", "--follow", "--data", twin)
     assert dramaturg(*words, "--json") == 0
     found = [json.loads(s) for s in capsys.readouterr().out.splitlines() if s[0] == "{"]
@@ -145,6 +202,8 @@ def test_old_streams_are_archived_and_shown_as_before(
     assert "31 events are archived" in capsys.readouterr().out
     assert dramaturg(*words, "soon") == 2
     assert "such as 30d" in capsys.readouterr().err
+    assert dramaturg(*words, f"{'9' * 400}d", "--dry-run") == 2
+    assert "longer ago than any event" in capsys.readouterr().err
 
 
 def test_a_log_that_archives_by_itself_says_so(

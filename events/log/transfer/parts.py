@@ -21,7 +21,11 @@ def part_of(target: Path) -> Generator[Path]:
         with suppress(OSError), _held(left):  # held: somebody makes the same file now
             shutil.rmtree(left)
     name = f".{target.name}."
-    folder = Path(mkdtemp(prefix=name, suffix=".part", dir=target.parent))
+    try:
+        folder = Path(mkdtemp(prefix=name, suffix=".part", dir=target.parent))
+    except OSError as error:
+        error.filename = str(target)  # the name that somebody knows
+        raise
     with _held(folder):
         try:
             yield folder
