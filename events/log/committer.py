@@ -128,6 +128,9 @@ class SqliteCommitter:
         """Those used of late. A group changes them in place: if it fails, so has all."""
         self._older_heads: dict[str, Head] = {}
         """Those used before; they are taken up again or forgotten."""
+        self._clock_us = 0
+        """What the clock says, by which keys expire: the time of commits stays ahead
+        for as long as the clock was once wrong."""
         self._groups = 0
         self._group_bytes = 0
         """How long the documents of the last group are."""
@@ -223,7 +226,8 @@ class SqliteCommitter:
 
     def _compose(self, appends: Sequence[Pending]) -> tuple[Group, list[Outcome]]:
         meta = self._meta
-        meta.committed_us = max(meta.committed_us, self._now_us())
+        self._clock_us = self._now_us()
+        meta.committed_us = max(meta.committed_us, self._clock_us)
         group = Group(
             heads=self._heads,
             find_heads=self._find_heads,
@@ -264,7 +268,7 @@ class SqliteCommitter:
 
     def _delete_expired(self) -> None:
         """Delete some of the keys that are free again."""
-        until = (self._meta.committed_us,)
+        until = (self._clock_us,)
         found = self._db.execute(f"SELECT digest {_EXPIRED}", until).fetchall()
         if found:
             self._meta.fold(digest for (digest,) in found)
@@ -311,7 +315,7 @@ class SqliteCommitter:
         self._expired.clear()
         taken: dict[KeyName, str] = {}
         for scope, key, stream, expires, digest in _SELECT_KEYS.run(self._db, names):
-            if expires is None or expires > self._meta.committed_us:
+            if expires is None or expires > self._clock_us:
                 taken[scope, key] = stream
             else:
                 self._expired[scope, key] = digest

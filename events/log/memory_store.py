@@ -103,7 +103,7 @@ class MemoryStore:
         """Write an append wholly, or raise an `AppendRejectedError`."""
         committed_us = max(now_us, self.committed_us)
         self._check_versions(pending.streams)
-        self._check_keys(pending.keys, committed_us)
+        self._check_keys(pending.keys, now_us)
         headers = [
             self._header(context, committed_us, node) for context in pending.contexts
         ]

@@ -465,6 +465,22 @@ class LogContract:
         assert [error.__traceback__ for error in errors] == [None] * 3
 
     @pytest.mark.asyncio
+    async def test_a_key_holds_until_it_expires_also_if_the_clock_was_once_ahead(
+        self, engine: Engine
+    ) -> None:
+        async with engine.open() as log:
+            engine.now_us = 10**15
+            await append(log, "a/1", 0, Started())
+            engine.now_us = 1_000
+            key = IdempotencyKey("s", "k", "a/1", expires_us=2_000)
+            await log.append([on("a/1", 1, Counted())], AT, keys=[key])
+            with pytest.raises(KeyTakenError):
+                await log.append([on("a/1", 2, Counted())], AT, keys=[key])
+            header = (await log.read_stream("a/1"))[1].header
+
+        assert header.committed == 10**15
+
+    @pytest.mark.asyncio
     async def test_a_key_can_be_used_again_once_it_expired(
         self, engine: Engine
     ) -> None:

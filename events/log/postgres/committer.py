@@ -119,7 +119,7 @@ class PostgresCommitter:
         self._lull = lull
         self._removals = removals
         self._groups = 0
-        self._committed_us = 0
+        self._committed_us = self._clock_us = 0
         self.digests: list[bytes] = []
         """The digests of the last group's events."""
         register(db)
@@ -195,7 +195,8 @@ class PostgresCommitter:
         if row is None:
             raise OwnershipLostError.of(self._node)
         next_position, committed_us = row
-        self._committed_us = committed_us = max(committed_us, self._now_us())
+        self._clock_us = self._now_us()
+        self._committed_us = committed_us = max(committed_us, self._clock_us)
         found: Any = looked.fetchall()
         if not self._encrypts and any(row[0] == MARK for row in found):
             raise LogUnavailableError(
@@ -210,7 +211,7 @@ class PostgresCommitter:
         group = Group(
             heads=heads,
             find_heads=lambda _: None,  # there are none but these
-            keys={} if taken is None else _in_use(taken.fetchall(), committed_us),
+            keys={} if taken is None else _in_use(taken.fetchall(), self._clock_us),
             next_position=next_position,
             committed_us=committed_us,
             node=self._node,
@@ -226,7 +227,7 @@ class PostgresCommitter:
         if snapshots:
             self._insert_snapshots(snapshots)
         if self._groups % EXPIRED_EVERY == 0:
-            db.execute("DELETE FROM keys WHERE expires <= %s", (self._committed_us,))
+            db.execute("DELETE FROM keys WHERE expires <= %s", (self._clock_us,))
         last = f"{self.epoch}:{group.next_position - 1}"
         leave = group.next_position, self._committed_us, self._channel, last
         if group.event_values:
