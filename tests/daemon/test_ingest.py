@@ -204,7 +204,6 @@ def test_a_full_disk_is_told_and_nothing_is_lost(docs: Path, tmp_path: Path) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=25,
     )
 
     assert full.returncode == 1, full

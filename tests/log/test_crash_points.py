@@ -37,7 +37,7 @@ from .vocabulary import REGISTRY, Counted, Started
 
 LONG = os.environ.get("DRAMATURG_CRASH_POINTS") == "long"
 APPENDS = 40 if LONG else 6
-LIMIT_S = 3600 if LONG else 60
+LIMIT_S = 3600 if LONG else 120
 AFTER: tuple[After, ...] = ("kill", "power", "torn")
 NAME = "log.db"
 AT = Context(at_us=1)

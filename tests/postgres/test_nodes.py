@@ -33,11 +33,11 @@ SCRIPT = Path(__file__).parent / "node.py"
 class Process:
     """A node and what it has said."""
 
-    def __init__(self, server: str, schema: str, name: str, lease_s: float) -> None:
+    def __init__(self, server: str, schema: str, name: str) -> None:
         self.said: list[dict[str, Any]] = []
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), server, schema, name, str(lease_s)],
+            [sys.executable, str(SCRIPT), server, schema, name, str(LEASE_S)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -86,19 +86,19 @@ class Process:
         self._out.close()
 
 
-class Start(Protocol):
-    def __call__(self, name: str, lease_s: float = LEASE_S) -> Process: ...
+Start = Callable[[str], Process]
 
 
-End = Callable[[Process], None]
+class End(Protocol):
+    def __call__(self, process: Process, in_s: float = 0.0) -> None: ...
 
 
 @pytest.fixture
 def start(server: str, schema: str) -> Generator[Start]:
     with ExitStack() as stack:
 
-        def begin(name: str, lease_s: float = LEASE_S) -> Process:
-            process = Process(server, schema, name, lease_s)
+        def begin(name: str) -> Process:
+            process = Process(server, schema, name)
             stack.callback(process.close)
             return process
 
@@ -107,13 +107,14 @@ def start(server: str, schema: str) -> Generator[Start]:
 
 @pytest.fixture
 def end_lease(server: str, schema: str) -> End:
-    """Return what has the lease of a node that does not renew it be over."""
+    """Return what has the lease of a node that does not renew it be over, or soon."""
 
-    def end(process: Process) -> None:
+    def end(process: Process, in_s: float = 0.0) -> None:
         with connect(server, schema) as db:
             ended = db.execute(
-                "UPDATE nodes SET expires = clock_timestamp() WHERE node = %s",
-                (process.name,),
+                "UPDATE nodes SET expires = clock_timestamp() + make_interval(secs => "
+                "%s) WHERE node = %s",
+                (in_s, process.name),
             )
             assert ended.rowcount == 1
 
@@ -176,13 +177,18 @@ def test_what_a_killed_node_left_open_is_taken_over_after_its_lease(
     assert counts == sorted(counts)
 
 
-def test_a_lease_is_over_by_itself_once_nobody_renews_it(start: Start) -> None:
-    a = owner(start("a", lease_s=1.0))
+def test_a_lease_is_over_by_itself_once_nobody_renews_it(
+    start: Start, end_lease: End
+) -> None:
+    a = owner(start("a"))
+    b = start("b")
+    b.until(open=2)
     a.tell("open 1")
     a.until(done="open 1")
     a.kill()
+    end_lease(a, in_s=0.5)
 
-    start("b").until(jobs={"job/1": "a"})
+    b.until(jobs={"job/1": "a"})
 
 
 def test_what_a_node_leaves_is_taken_over_and_may_come_back(

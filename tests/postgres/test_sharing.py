@@ -1,6 +1,7 @@
 """What nodes that share a log owe each other, in one process or with threads."""
 
 import asyncio
+import datetime as dt
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,12 @@ from dramaturg.events.log import (
     StreamAppend,
     subscribe,
 )
-from dramaturg.events.log.postgres import NotOwnerError, PostgresLog, PostgresReader
+from dramaturg.events.log.postgres import (
+    NotOwnerError,
+    PostgresLog,
+    PostgresReader,
+    lease,
+)
 from dramaturg.events.log.postgres.claims import take, terminate_overdue
 from dramaturg.events.log.postgres.committer import EXPIRED_EVERY
 from dramaturg.events.log.postgres.engine import PostgresEngine
@@ -33,6 +39,7 @@ CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE application_name = 'dramaturg:{}'"
 )
+LEASE_S = 600.0
 
 
 Node = Callable[..., PostgresLog]
@@ -41,17 +48,23 @@ Sql = Callable[[str], Awaitable[list[Any]]]
 
 @pytest.fixture
 def node(server: str, schema: str) -> Node:
-    def make(name: str, lease_s: float = 600.0) -> PostgresLog:
+    def make(name: str) -> PostgresLog:
         return PostgresLog(
             server,
             REGISTRY,
             schema=schema,
             node=f"{schema}-{name}",
-            lease_s=lease_s,
+            lease_s=LEASE_S,
             retry_s=(0.01, 0.1),
         )
 
     return make
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have leases renewed all the time; short ones would be over in a busy moment."""
+    monkeypatch.setattr(lease, "RENEWALS", 10_000)
 
 
 @pytest.fixture
@@ -202,6 +215,7 @@ async def test_readers_see_no_gap_while_nodes_append(
         assert sum(looked) == total
 
 
+@pytest.mark.usefixtures("often")
 @pytest.mark.asyncio
 async def test_a_notice_that_is_lost_is_made_up_for(
     node: Node, monkeypatch: pytest.MonkeyPatch
@@ -212,13 +226,14 @@ async def test_a_notice_that_is_lost_is_made_up_for(
         deaf.wait(timeout_s)
 
     monkeypatch.setattr(Lease, "_hear", hear)
-    async with node("a") as a, node("b", lease_s=0.6) as b:
+    async with node("a") as a, node("b") as b:
         await append(a, "part/1", 0, Started("x"))
         async for row in subscribe(b):
             assert row.position == 1
             break
 
 
+@pytest.mark.usefixtures("often")
 @pytest.mark.asyncio
 async def test_a_renewal_tells_of_what_others_wrote_and_leaves_the_rest_to_the_writer(
     node: Node, monkeypatch: pytest.MonkeyPatch
@@ -243,13 +258,13 @@ async def test_a_renewal_tells_of_what_others_wrote_and_leaves_the_rest_to_the_w
     monkeypatch.setattr(Lease, "_renewed", renew_and_say_so)
     monkeypatch.setattr(Lease, "_hear", hear)
     monkeypatch.setattr(PostgresLog, "_on_heard", on_heard)
-    async with node("a", lease_s=0.3) as a:
+    async with node("a") as a:
         await append(a, "part/1", 0, Started("x"))
         for _ in range(3):  # the first may have begun before the append
             await to_thread.run_sync(renewed.acquire)
         assert heard.empty()
 
-        async with node("b", lease_s=600) as b:
+        async with node("b") as b:
             await append(b, "part/2", 0, Started("x"))
             assert await heard.get() == 2
 
@@ -331,11 +346,12 @@ async def test_a_log_that_is_closed_refuses_claims(node: Node) -> None:
         b.disclaim("part/1")
 
 
+@pytest.mark.usefixtures("often")
 @pytest.mark.asyncio
 async def test_a_node_that_was_fenced_notices_without_writing(
     node: Node, sql: Sql
 ) -> None:
-    async with node("a", lease_s=0.6) as a:
+    async with node("a") as a:
         await a.claim("part/1")
         again = asyncio.create_task(back(a))
         await asyncio.sleep(0)
@@ -349,7 +365,7 @@ async def test_a_node_that_was_fenced_notices_without_writing(
 async def test_a_node_that_was_fenced_is_told_when_it_claims(
     node: Node, sql: Sql
 ) -> None:
-    async with node("a", lease_s=600) as a:
+    async with node("a") as a:
         await sql("DELETE FROM nodes")
         refused = asyncio.create_task(append(a, "part/1", 0, Started("x")))
         with pytest.raises(LogUnavailableError, match="away for longer than its lease"):
@@ -358,12 +374,17 @@ async def test_a_node_that_was_fenced_is_told_when_it_claims(
         assert a.epoch == 2
 
 
+@pytest.mark.usefixtures("often")
 @pytest.mark.asyncio
 async def test_a_node_that_lives_renews_its_lease(node: Node, sql: Sql) -> None:
-    async with node("a", lease_s=0.3):
-        ends = {(await sql("SELECT expires FROM nodes"))[0]}
+    lasts = "SELECT expires, expires - clock_timestamp() FROM nodes"
+    async with node("a"):
+        ends: set[dt.datetime] = set()
         while len(ends) < 3:
-            ends.add((await sql("SELECT expires FROM nodes"))[0])
+            ((end, left),) = await sql(lasts)
+            assert left <= dt.timedelta(seconds=LEASE_S)
+            ends.add(end)
+        assert max(ends) > min(ends)
 
 
 @pytest.mark.asyncio
