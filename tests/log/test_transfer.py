@@ -1,10 +1,12 @@
 """What leaves a log as lines of JSON comes into another one byte for byte."""
 
+import asyncio
 import json
+import resource
 import shutil
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,12 @@ import pytest
 from anyio.to_thread import run_sync
 from eventsourcing.persistence import StoredEvent
 
-from dramaturg.events.log import IdempotencyKey, LogLockedError, StreamAppend
+from dramaturg.events.log import (
+    IdempotencyKey,
+    LogLockedError,
+    LogUnavailableError,
+    StreamAppend,
+)
 from dramaturg.events.log.archive import folder_of
 from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.lock import WriterLock
@@ -388,6 +395,38 @@ async def test_what_a_killed_backup_left_is_cleared_away(
     with pytest.raises(BackupError, match="of another log"):
         await run_sync(backup_log, kept, target)
     assert await run_sync(segment.read_bytes) == b"another log's"
+
+
+@contextmanager
+def limited(size_bytes: int) -> Generator[None]:
+    """Let no file of this process grow beyond a size, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_named_by_whoever_writes_to_it(
+    kept: Path, tmp_path: Path
+) -> None:
+    export, twin = asyncio.run(exported(kept)), tmp_path / "twin.db"
+    with limited(34_000):  # in which SQLite's shared memory has room
+        with pytest.raises(BackupError, match=r"cannot take the copy: .*make room"):
+            backup_log(kept, tmp_path / "copy.db")
+        with pytest.raises(LogUnavailableError, match=r"twin\.db .*the space on its"):
+            asyncio.run(imported(twin, export))
+    with pytest.raises(ImportRejectedError, match="cut off"):
+        asyncio.run(imported(twin, export[: len(export) // 3]))
+    with (
+        limited(34_000),
+        pytest.raises(LogUnavailableError, match=r"into .*twin\.db: .*make room"),
+    ):
+        asyncio.run(imported(twin, export))
+
+    assert asyncio.run(imported(twin, export)).position == 38
+    assert not list(tmp_path.glob("*copy*"))
 
 
 def test_a_copy_takes_no_other_file_s_place(kept: Path, tmp_path: Path) -> None:

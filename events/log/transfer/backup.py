@@ -22,6 +22,14 @@ from .parts import part_of
 PAGES = 2048
 """So many pages are copied at a time, 8 MB; then `progress` is called."""
 
+_OF_THE_COPY = {
+    "SQLITE_FULL",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_TRUNCATE",
+}
+"""Failures that cannot be those of the log, which is only read."""
+
 
 class BackupError(LogError):
     """A copy could not be made, or is not what the log is; there is none."""
@@ -87,7 +95,15 @@ def _copy(path: Path, copy: Path, progress: Callable[[int, int], None] | None) -
         source.execute("BEGIN")  # one moment: else a writer would start it anew
         segments = StoredEvents(path, source).segments()
         with closing(sqlite3.connect(copy)) as db:
-            source.backup(db, pages=PAGES, progress=told)
+            try:
+                source.backup(db, pages=PAGES, progress=told)
+            except sqlite3.Error as error:
+                if error.sqlite_errorname not in _OF_THE_COPY:
+                    raise
+                raise BackupError(
+                    f"{copy.parent.parent} cannot take the copy: {error}; make room "
+                    "there, or name a file on another disk",
+                ) from error
         source.execute("ROLLBACK")
     if segments:
         folder_of(copy).mkdir()

@@ -1,13 +1,15 @@
 """What an import writes to: a log that nobody else writes meanwhile."""
 
+import sqlite3
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ..digest import key_digest
+from ..errors import LogUnavailableError
 from ..lock import WriterLock
 from ..meta import Meta
-from ..opening import open_for_writing
+from ..opening import open_for_writing, opening_error
 from ..rows import Row
 from ..stored import StoredEvents
 
@@ -63,16 +65,19 @@ class FileTarget:
     """A log file, made if it is not there; see `Target`.
 
     Raises `LogLockedError` when another process writes it, `LogFormatError`,
-    `LogDamagedError`, `sqlite3.Error` and `OSError`.
+    `LogDamagedError`, and `LogUnavailableError` when its disk fails or is full.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = WriterLock(path)
         self._lock.acquire()
         try:
             self._db = open_for_writing(path, None)
-        except BaseException:
+        except BaseException as error:
             self._lock.release()
+            if isinstance(error, sqlite3.Error | OSError):
+                raise opening_error(path, error) from error
             raise
         self._stored = StoredEvents(path, self._db)
         self.next_position, self.committed_us = self._stored.query(
@@ -99,7 +104,15 @@ class FileTarget:
 
     def write(self, chunk: Chunk) -> None:
         """Commit a chunk."""
-        db = self._db
+        try:
+            self._write(self._db, chunk)
+        except sqlite3.Error as error:
+            raise LogUnavailableError(
+                f"nothing more can be imported into {self._path}: {error}; make room "
+                "on its disk or repair it, and do it again",
+            ) from error
+
+    def _write(self, db: sqlite3.Connection, chunk: Chunk) -> None:
         db.execute("BEGIN IMMEDIATE")
         db.executemany(
             "INSERT INTO events VALUES (?,?,?,?,?,?,?)", map(_values, chunk.rows)
