@@ -79,6 +79,8 @@ class Registry:
         tables = (self, *others)
         events = {cls: None for table in tables for cls in table.classes.values()}
         upcasters = {k: up for table in tables for k, up in table.upcasters.items()}
+        if len(events) == len(self._classes) and upcasters == self._upcasters:
+            return self  # a decoder for each event takes its time
         return Registry(events, upcasters)
 
     def decode(self, tag: str, version: int, data: bytes) -> Event | UnknownEvent:

@@ -1,8 +1,9 @@
 """What is durable, as independent models have it; fed append by append."""
 
-import json
 from collections.abc import Sequence
 from hashlib import blake2b
+
+import msgspec
 
 from .breaker import BreakerModel
 from .items import ItemModel, StageRule
@@ -10,6 +11,8 @@ from .letters import LetterModel
 from .promise import Row, holds
 from .redrives import RedriveModel
 from .transactions import TransactionModel
+
+ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 class Book:
@@ -44,10 +47,10 @@ class Book:
 
     def _take(self, row: Row) -> None:
         self.rows += 1
-        holds(row.position == self.rows, 7, f"{row}: {self.rows} is the next position")
+        holds(row.position == self.rows, 7, row, f"{self.rows} is the next position")
         version = self.versions.get(row.stream, 0) + 1
-        holds(row.version == version, 7, f"{row}: {version} is the next version")
-        holds(row.committed >= self.committed, 7, f"{row}: time went back")
+        holds(row.version == version, 7, row, f"{version} is the next version")
+        holds(row.committed >= self.committed, 7, row, "time went back")
         self.versions[row.stream], self.committed = version, row.committed
         self.chain.update(digest_of(row))
         self.redrives.take(row)
@@ -66,7 +69,7 @@ class Book:
             return
         name = row.stream.rpartition("/")[0], key
         known = self.keys.setdefault(name, row.stream)
-        holds(known == row.stream, 5, f"{row}: {known} began with the same key")
+        holds(known == row.stream, 5, row, f"{known} began with the same key")
 
     def model(
         self, stream: str
@@ -137,4 +140,4 @@ class Book:
 def digest_of(row: Row) -> bytes:
     """Return what stands for a row in the chain."""
     what = [row.position, row.stream, row.version, row.tag, row.data, row.committed]
-    return json.dumps(what, sort_keys=True).encode()
+    return ENCODER.encode(what)

@@ -26,22 +26,22 @@ class BreakerModel:
             by_hand = name == "opened" and data["evidence"]["rule"] == "manual"
             known = self.phase in before or by_hand
             lawful = known and data["generation"] == self.generation + 1
-            holds(lawful, 5, f"{row}: the breaker is {self.phase} {self.generation}")
+            holds(lawful, 5, row, f"the breaker is {self.phase} {self.generation}")
             if name in {"opened", "reopened"}:
                 counted = data["evidence"]["failures"]
                 seen = self.failed.get(self.generation, 0)
-                holds(counted <= seen, 5, f"{row}: {seen} calls of it have failed")
+                holds(counted <= seen, 5, row, f"{seen} calls of it have failed")
             self.phase, self.generation = after, data["generation"]
         elif name == "probe_granted":
-            holds(self.phase == "half_open", 5, f"{row}: while {self.phase}")
+            holds(self.phase == "half_open", 5, row, f"while {self.phase}")
             self.out[data["lease"]["probe"]] = row.position
-            holds(len(self.out) <= self.permitted, 6, f"{row}: beside {self.out}")
+            holds(len(self.out) <= self.permitted, 6, row, "beside", self.out)
             count = self.granted.get(self.generation, 0)
             self.granted[self.generation] = count + 1
         elif name in {"probe_settled", "probe_expired"}:
             # One of an earlier generation has no lease any more.
             lawful = self.out.pop(data["probe"], None) is not None
-            holds(lawful, 5, f"{row}: such a probe is not out")
+            holds(lawful, 5, row, "such a probe is not out")
 
 
 PHASES = {

@@ -8,7 +8,7 @@ or an item was in two places.
 from collections.abc import Callable
 from typing import Any
 
-from .promise import Data, Row, holds
+from .promise import BrokenPromiseError, Data, Row, holds
 
 ENDS = frozenset({"done", "cancelled", "rolled_back"})
 
@@ -48,8 +48,8 @@ class ItemModel:
         """Fold one event; it must be lawful."""
         name = row.tag.removeprefix("item.")
         known = CLAUSES.get(name)
-        holds(known, 5, f"{row}: no clause for it")
-        holds(self.place not in ENDS, 5, f"{row}: after its end {self.place}")
+        holds(known, 5, row, "no clause for it")
+        holds(self.place not in ENDS, 5, row, f"after its end {self.place}")
         assert known is not None
         known(self, row, row.data)
         self.seen.add(name)
@@ -58,7 +58,7 @@ class ItemModel:
         """Say what is wrong, with the state it was wrong in."""
         if not condition:
             state = {k: v for k, v in vars(self).items() if k != "stages"}
-            holds(condition=False, number=5, what=f"{row}: {why}; {state}")
+            raise BrokenPromiseError(5, f"{row}: {why}; {state}")
 
     @property
     def is_open(self) -> bool:
@@ -91,7 +91,7 @@ class ItemModel:
         used = self.attempt if self.stage == stage else 0
         self.law(attempt == used + 1, row, f"{used} attempts were made")
         limit = self.stages[stage].attempts_max
-        holds(attempt <= limit, 6, f"{row}: {limit} attempts are allowed")
+        holds(attempt <= limit, 6, row, f"{limit} attempts are allowed")
         self.place, self.stage, self.attempt = "running", stage, attempt
         self.announced = row.position
         if stage not in self.begun:

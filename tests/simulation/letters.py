@@ -28,7 +28,7 @@ class LetterModel:
         """Fold one event; it must be lawful."""
         name = row.tag.removeprefix("dead_letter.")
         lawful = self._is_lawful(name, row)
-        holds(lawful, 5, f"{row}: not lawful for {vars(self)}")
+        holds(lawful, 5, row, "not lawful for", vars(self))
         if name == "parked":
             self.place, self.item = "parked", row.data["item"]
             self.redrives = row.data.get("redrives", 0)

@@ -42,13 +42,13 @@ async def _look_at(life: Life, path: str, prefix: str, fold: Fold[Any]) -> None:
             continue  # the rest is on its way
         if owner.version(stream) < len(recorded):
             handed = getattr(state, "place", "") == "redriving"
-            holds(handed, 2, f"{path} knows {stream} as it was: {state}")
+            holds(handed, 2, path, f"knows {stream} as it was", state)
             continue
         folded = fold.initial(stream)
         for each in recorded:
             assert isinstance(each.event, Event)
             folded = fold.evolve(folded, each.event)
-        holds(folded == state, 2, f"{path} has {state}, the log says {folded}")
+        holds(folded == state, 2, path, state, "the log says", folded)
     if prefix.startswith("dead-letter"):
         return  # those that were not announced are found by the next sweep
     for head in await life.log.peek_open(prefix):

@@ -14,10 +14,13 @@ class BrokenPromiseError(AssertionError):
         self.number = number
 
 
-def holds(condition: object, number: int, what: object) -> None:
-    """Raise `BrokenPromiseError` unless the condition holds."""
+def holds(condition: object, number: int, *what: object) -> None:
+    """Raise `BrokenPromiseError` unless the condition holds.
+
+    What is said then is put into words then: most conditions hold.
+    """
     if not condition:
-        raise BrokenPromiseError(number, str(what))
+        raise BrokenPromiseError(number, ": ".join(map(str, what)))
 
 
 class Row:

@@ -25,12 +25,12 @@ class RedriveModel:
                 pass
 
     def _once(self, seen: set[str], entry: str, row: Row) -> None:
-        holds(entry in self.parked, 5, f"{row}: {entry} was never parked")
-        holds(entry not in seen, 5, f"{row}: {entry} is redriven a second time")
+        holds(entry in self.parked, 5, row, f"{entry} was never parked")
+        holds(entry not in seen, 5, row, f"{entry} is redriven a second time")
         seen.add(entry)
 
     def check(self, row: Row) -> None:
         """After an append: an item that goes on is no dead letter any more."""
         if row.tag == "item.redriven":
             entry = row.data["entry"]
-            holds(entry in self.returned, 3, f"{row}: {entry} is kept besides")
+            holds(entry in self.returned, 3, row, f"{entry} is kept besides")

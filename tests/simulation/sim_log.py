@@ -1,9 +1,10 @@
 """The faulty log whose every durable append is taken down in the book."""
 
-import json
 from collections.abc import Callable
 from hashlib import blake2b
 from random import Random
+
+import msgspec
 
 from dramaturg.actors.runtime import Clock
 from dramaturg.events.log import Appended, LogError, Recorded, StreamHead
@@ -62,7 +63,7 @@ class SimLog(FaultyLog):
     def row(self, position: int) -> Row:
         """Return a durable event as it is kept."""
         row = self._store.rows[position - 1]
-        data = json.loads(row.data)
+        data = msgspec.json.decode(row.data)
         committed = row.header.committed
         return Row(position, row.stream, row.version, row.event.tag, data, committed)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from .promise import Data, Row, holds
+from .promise import BrokenPromiseError, Data, Row, holds
 
 PASSED = frozenset({"done", "skipped"})
 GONE = frozenset({"undone", "abandoned"})
@@ -42,9 +42,9 @@ class TransactionModel:
         """Fold one event; it must be lawful."""
         name = row.tag.removeprefix("transaction.")
         known = CLAUSES.get(name)
-        holds(known, 5, f"{row}: no clause for it")
+        holds(known, 5, row, "no clause for it")
         ended = self.phase in {"committed", "rolled_back"}
-        holds(not ended, 4, f"{row}: after its end {self.phase}")
+        holds(not ended, 4, row, f"after its end {self.phase}")
         assert known is not None
         known(self, row, row.data)
         self.seen.add(name)
@@ -53,7 +53,7 @@ class TransactionModel:
         """Say what is wrong, with the state it was wrong in."""
         if not condition:
             steps = [(s.status, s.attempts, s.undos) for s in self.steps]
-            holds(condition=False, number=5, what=f"{row}: {why}; {self.phase} {steps}")
+            raise BrokenPromiseError(5, f"{row}: {why}; {self.phase} {steps}")
 
     def _step(self, data: Data) -> StepModel:
         number: int = data["step"]
