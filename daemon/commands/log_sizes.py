@@ -1,71 +1,102 @@
-"""`dramaturg log stat`: how large a log is, and how fast it grows."""
+"""`dramaturg log stat`: how large a log is, of what, and how fast it grows."""
 
-import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Annotated, Any
 
-from ...events.log import Recorded
-from ...events.log.archive import Segment
+from cyclopts import Parameter
+from rich.filesize import decimal as size
+
+from ...events.log import LogError, Recorded
 from ...events.log.archive.event import RETENTION, RetentionRan
 from ...events.log.reader import LogReader
-from ...events.log.wal import wal_of
 from ..layout import OpenLog, open_log
 from ..options import Data, Json
 from ..output import Output, moment
-
-if TYPE_CHECKING:
-    from ...events.log.postgres import PostgresReader
-
-HOUR_US = 3_600_000_000
-GROWTH = {"last_hour": HOUR_US, "last_day": 24 * HOUR_US, "last_week": 168 * HOUR_US}
+from .log_figures import Scan, growth, kinds, moments, totals
 
 
-_DATABASE = """
-SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = current_schema() AND c.relkind = 'r'
-"""
-
-
-def stat(*, data: Data = Path("var"), as_json: Json = False) -> int:
+def stat(
+    *,
+    sizes: Annotated[
+        bool,
+        Parameter(help="Read all events, for sizes by kind, tag, stream and day."),
+    ] = False,
+    data: Data = Path("var"),
+    as_json: Json = False,
+) -> int:
     """Show what the log holds by kind of stream, how large it is and how it grows."""
     output = Output(as_json=as_json)
     with open_log(data) as reader:
-        if isinstance(reader, LogReader):
-            name, sizes = str(reader.path), _file_sizes(reader)
-            segments = reader.stored.segments()
-        else:
-            name, sizes = str(data), _database_sizes(reader)
-            segments = cast("PostgresReader", reader).stored.segments()
-        sizes |= _archive(segments)
-        sizes |= _growth(reader, sizes["events"])
+        name = str(reader.path) if isinstance(reader, LogReader) else str(data)
+        figures = totals(reader) | moments(reader)
+        scan, failure = Scan(), ""
+        try:
+            figures |= growth(reader, figures)
+            if sizes:
+                with output.progress("read") as progress:
+                    scan.run(reader, progress)
+        except LogError as error:  # such as of a segment that is gone
+            failure = str(error)
         run = _last_run(reader)
-        output.rows(
-            ("kind", "streams", "open", "events"),
-            _kinds(reader),
-            title=f"{name}: {sizes['events']} events, {sizes['size_bytes']} bytes",
-        )
+        rows = kinds(reader)
+    columns = ["kind", "streams", "open", "events"]
+    if sizes and not failure:
+        columns.append("bytes")
+        rows = [row | {"bytes": scan.kinds[row["kind"]][1]} for row in rows]
+    title = f"{name}: {figures['events']} events, {size(figures['size_bytes'])}"
+    output.rows(columns, rows, title=title)
+    if sizes and not failure:
+        for table, found in scan.tables():
+            output.rows((table, "events", "bytes", "bytes_per_event"), found)
     if as_json:
-        output.value({"kind": "", **sizes, "retention": run and run.event})
+        output.value({"kind": "", **figures, "retention": run and run.event})
+    _say(output, figures)
+    if run is not None:
+        output.line(_said(run))
+    if failure:
+        output.error(failure)
+    return 1 if failure else 0
+
+
+def _say(output: Output, figures: dict[str, Any]) -> None:
     waiting = (
-        f"{sizes['wal_bytes']} bytes wait in the WAL, {sizes['free_bytes']} in the "
-        "file are free; "
-        if "wal_bytes" in sizes
+        f"{size(figures['wal_bytes'])} wait in the WAL, {size(figures['free_bytes'])} "
+        "in the file are free; "
+        if "wal_bytes" in figures
         else ""
     )
     output.line(
-        f"{waiting}{sizes['archived_events']} events are archived, "
-        f"{sizes['archive_bytes']} bytes in {sizes['segments']} segments",
+        f"{figures['bytes_per_event']} bytes an event; {waiting}"
+        f"{figures['archived_events']} events are archived, "
+        f"{size(figures['archive_bytes'])} in {figures['segments']} segments\n"
+        f"{figures['snapshots']} snapshots, {size(figures['snapshot_bytes'])}; "
+        f"{figures['keys']} idempotency keys",
     )
-    if run is not None:
-        output.line(_said(run))
+    if figures["longest_open"] is not None:
+        output.line(
+            f"{figures['open']} streams are open besides the log's own; "
+            f"{figures['longest_open']!r} waits longest, since "
+            f"{_when(figures['longest_open_since'])}",
+        )
     output.line(
-        ", ".join(
-            f"{sizes[name]} events in the {name.replace('_', ' ')}" for name in GROWTH
+        "; ".join(
+            f"{name.replace('_', ' ')}: {_when(figures[name])}"
+            for name in ("last_seal", "last_archived", "last_erasure")
         ),
     )
-    return 0
+    if "days" in figures:
+        days = ", ".join(map(str, figures["days"]))
+        output.line(
+            f"{figures['last_hour']} events in the last hour, {figures['last_day']} "
+            f"events in the last day, {figures['last_week']} events in the last week; "
+            f"day by day, back from now: {days}\n"
+            f"{figures['events_a_day']} events a day make "
+            f"{size(figures['bytes_in_30_days'])} more in 30 days",
+        )
+
+
+def _when(at_us: int | None) -> str:
+    return "never" if at_us is None else moment(at_us)
 
 
 def _last_run(reader: OpenLog) -> Recorded | None:
@@ -87,55 +118,3 @@ def _said(run: Recorded) -> str:
         f"{event.events} events of {event.streams} streams into {event.segments} "
         "segments" + (f", then {event.failure}" if event.failure else "")
     )
-
-
-def _kinds(reader: OpenLog) -> list[dict[str, Any]]:
-    kinds: dict[str, dict[str, int]] = {}
-    for head in reader.streams():
-        row = kinds.setdefault(head.kind, {"streams": 0, "open": 0, "events": 0})
-        row["streams"] += 1
-        row["open"] += head.open
-        row["events"] += head.version
-    return [{"kind": kind, **row} for kind, row in sorted(kinds.items())]
-
-
-def _growth(reader: OpenLog, end: int) -> dict[str, Any]:
-    now_us = time.time_ns() // 1000
-    return {
-        name: end - reader.position_at(now_us - span) for name, span in GROWTH.items()
-    }
-
-
-def _database_sizes(reader: OpenLog) -> dict[str, Any]:
-    end, stored = reader.position, cast("PostgresReader", reader).stored
-    size = int(stored.query(_DATABASE)[0][0])
-    return {
-        "events": end,
-        "size_bytes": size,
-        "bytes_per_event": round(size / max(1, end)),
-    }
-
-
-def _file_sizes(reader: LogReader) -> dict[str, Any]:
-    path, end = reader.path, reader.position
-    wal = wal_of(path)
-    ((free, page),) = reader.stored.query(
-        "SELECT freelist_count, page_size FROM pragma_freelist_count, pragma_page_size",
-    )
-    archived = sum(segment.events for segment in reader.stored.segments())
-    size = path.stat().st_size
-    return {
-        "events": end,
-        "size_bytes": size,
-        "bytes_per_event": round((size - free * page) / max(1, end - archived)),
-        "wal_bytes": wal.stat().st_size if wal.exists() else 0,
-        "free_bytes": free * page,
-    }
-
-
-def _archive(segments: Sequence[Segment]) -> dict[str, int]:
-    return {
-        "segments": len(segments),
-        "archived_events": sum(segment.events for segment in segments),
-        "archive_bytes": sum(segment.size_bytes for segment in segments),
-    }

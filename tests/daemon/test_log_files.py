@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,59 @@ def test_how_large_a_log_is_and_how_it_grows(
     assert (sizes["segments"], sizes["archived_events"]) == (0, 0)
     assert sizes["last_hour"] <= sizes["last_week"] <= 38
 
+    assert sum(sizes["days"]) == sizes["last_week"]
+    assert (
+        sizes["bytes_in_30_days"]
+        == 30 * sizes["events_a_day"] * sizes["bytes_per_event"]
+    )
+    assert (sizes["snapshots"], sizes["keys"], sizes["open"]) == (0, 5, 3)
+    assert sizes["longest_open"] == "pipeline/documents"
+    assert sizes["last_seal"] > sizes["longest_open_since"]
+    assert sizes["last_archived"] is None
+
     assert dramaturg("log", "stat", "--data", data) == 0
-    assert "events in the last day" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "events in the last day" in said
+    assert "3 streams are open besides the log's own; 'pipeline/documents'" in said
+
+
+def test_the_sizes_of_all_that_is_in_a_log_add_up(
+    dramaturg: Run, data: Path, capsys: Captured
+) -> None:
+    with closing(sqlite3.connect(data / "events.db")) as db:
+        query = "SELECT count(*), sum(length(CAST(state AS BLOB))) FROM events"
+        (whole,) = db.execute(query)
+
+    assert dramaturg("log", "archive", "--older-than", "1s", "--data", data) == 0
+    capsys.readouterr()
+    assert dramaturg("log", "stat", "--sizes", "--data", data, "--json") == 0
+
+    rows = [row for row in told(capsys) if row.get("kind") not in {"", "log"}]
+    kinds = [row for row in rows if "kind" in row]
+    days = [row for row in rows if "day" in row]
+    tags = [row["bytes"] for row in rows if "tag" in row]
+    grown = {"events": sum(row["events"] for row in days) - whole[0]}
+    assert grown["events"] == 2, "log.archived and a seal"
+    assert sum(row["bytes"] for row in days) > whole[1]
+    assert sum(row["events"] for row in kinds) == whole[0] - 1, "but for a seal"
+    assert sorted(tags, reverse=True) == tags
+    assert dramaturg("log", "stat", "--sizes", "--data", data) == 0
+    assert "item.stage_done" in capsys.readouterr().out
+
+
+def test_a_lost_segment_costs_no_figure_but_the_growth(
+    dramaturg: Run, data: Path, capsys: Captured
+) -> None:
+    assert dramaturg("log", "archive", "--older-than", "1s", "--data", data) == 0
+    shutil.rmtree(data / "events.db-segments")
+    capsys.readouterr()
+
+    assert dramaturg("log", "stat", "--data", data) == 1
+
+    said = capsys.readouterr()
+    assert "31 events are archived" in said.out
+    assert "(No such file or directory): restore it from a backup" in said.err
+    assert "in the last day" not in said.out
 
 
 def test_a_log_goes_through_a_file_and_through_a_pipe(

@@ -128,8 +128,9 @@ class SegmentSource(Protocol):
 
 def unreadable(name: str, why: object) -> LogDamagedError:
     """Return the error of a segment of which something cannot be read."""
+    said = getattr(why, "strerror", None) or why  # without the name once more
     return LogDamagedError(
-        f"{name}, to which events were archived, cannot be read ({why}): restore it "
+        f"{name}, to which events were archived, cannot be read ({said}): restore it "
         "from a backup",
     )
 
