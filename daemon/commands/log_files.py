@@ -1,6 +1,7 @@
 """`dramaturg log export`, `import` and `backup`: a log out of its file and back."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,13 @@ from cyclopts import Parameter
 from msgspec.structs import asdict
 
 from ...events import vocabulary
+from ...events.log import LogError
 from ...events.log.transfer import Exported, backup_log, export_log, import_log
 from ...events.log.transfer.target import OpenTarget
-from ...projections import standard_folds
+from ...projections import BeyondEndError, UnknownStreamError, standard_folds
 from ..database import Database
 from ..errors import UsageError
-from ..layout import found_log, log_path, made, opened
+from ..layout import found_log, log_path, made, open_log, opened
 from ..options import Data, Json, Where
 from ..output import Output
 from .log_written import export_target, require_folder, written
@@ -58,6 +60,7 @@ def export(  # noqa: PLR0913 - the options of a command
             f"there is nothing after position {after}{upto}: give positions from 0 on, "
             "the lower one as --after",
         )
+    _require(data, after, stream)
 
     async def run() -> Exported:
         with output.progress("exported") as progress:
@@ -82,6 +85,21 @@ def export(  # noqa: PLR0913 - the options of a command
             'them in lines that begin with {"damage":',
         )
     return 1 if exported.damages else 0
+
+
+def _require(data: Where, after: int, streams: tuple[str, ...]) -> None:
+    """Raise an error that says so if a log never had what is to be exported.
+
+    Of a damaged log nothing is required: what can be read of it is exported.
+    """
+    if not (after or streams):
+        return
+    with suppress(LogError), open_log(data) as reader:
+        if after > reader.position:
+            raise BeyondEndError(after, reader.position)
+        for stream in streams:
+            if reader.head(stream) is None:
+                raise UnknownStreamError(stream, (s.stream for s in reader.streams()))
 
 
 def import_(

@@ -43,6 +43,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("log export nosuch/file", 2, "there is no folder nosuch: make it"),
         ("log export --after -7", 2, "positions from 0 on"),
         ("log export --after 5 --until 3", 2, "after position 5 and up to 3"),
+        ("log export --stream item/nosuch", 1, "there is no stream 'item/nosuch'"),
+        ("log export --after 999", 1, "which has positions 1 to 38"),
         ("log backup nosuch/file", 2, "there is no folder nosuch: make it"),
         ("log archive --older-than 1d --data empty.db", 1, "empty.db is empty"),
         ("log verify --data empty.db", 1, "empty.db is empty, not yet a log"),
