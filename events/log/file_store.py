@@ -16,8 +16,9 @@ from .errors import LogDamagedError
 from .integrity import Damage
 from .reading import open_file, translated
 from .rows import Row
-from .schema import format_of
+from .shape import oddities
 from .stored import LAST, StoredEvents, is_segment
+from .tables import format_of
 from .wal import wal_damage
 
 OPEN = "SELECT stream FROM streams WHERE open"
@@ -106,6 +107,8 @@ class FileStore(StoredEvents):
         if damage is not None:
             ((end,),) = self.query("SELECT coalesce(max(position), 0) FROM events")
             yield Damage("wal", end + 1, "", f"{damage}: they began at this position")
+        for oddity in oddities(self.query, self.format):
+            yield Damage("schema", 0, "", oddity.message)
         for (message,) in self.query(f"PRAGMA integrity_check({STRUCTURES_MAX})"):
             if message != "ok":
                 yield Damage("file", 0, "", message)

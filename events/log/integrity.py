@@ -12,6 +12,7 @@ from .errors import MALFORMED, LogDamagedError
 
 Kind = Literal[
     "file",
+    "schema",
     "wal",
     "gap",
     "row",
@@ -32,7 +33,8 @@ Kind = Literal[
 ]
 """What is wrong, in a word.
 
-`file`: SQLite's own structures; `wal`: commits in the WAL; `gap`: positions are missing; `row`: a column holds
+`file`: SQLite's own structures; `schema`: what hangs on the tables, or they themselves;
+`wal`: commits in the WAL; `gap`: positions are missing; `row`: a column holds
 another type; `version`, `prev`: the event does not follow the one before it in its
 stream; `document`: it is no header with data; `digest`: it was changed; `committed`:
 time went back; `head`, `open`: a stream's row does not fit its last event; `orphan`:

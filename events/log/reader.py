@@ -14,8 +14,8 @@ from .errors import LogDamagedError
 from .gap import require_whole
 from .reading import open_file
 from .rows import EventRow, Row, RowDecoder, committed_us, is_chained, last_committed_by
-from .schema import format_of
 from .stored import LAST, StoredEvents
+from .tables import format_of
 
 _HEADS = """
 SELECT stream, kind, version, position, open FROM streams

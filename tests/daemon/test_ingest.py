@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dramaturg.events.log.schema import FORMAT
+from dramaturg.events.log.tables import FORMAT
 
 from .conftest import Run
 

@@ -32,7 +32,7 @@ class Faults:
 
     def mend(self) -> None:
         """Let everything work again."""
-        self._failing.clear()
+        self._failing = {}  # another one: the writer's thread may be going through it
 
     def of(self, statement: str) -> tuple[sqlite3.Error, bool] | None:
         for start, (name, written) in self._failing.items():

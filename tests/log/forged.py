@@ -15,9 +15,10 @@ from dramaturg.events.log.digest import FIRST, chained, key_digest, snapshot_dig
 from dramaturg.events.log.document import encode_header, join
 from dramaturg.events.log.meta import Meta
 from dramaturg.events.log.reader import LogReader
-from dramaturg.events.log.schema import FORMAT, connect_writer
+from dramaturg.events.log.schema import connect_writer
 from dramaturg.events.log.seal import EVENTS
 from dramaturg.events.log.sealing import Sealing
+from dramaturg.events.log.tables import FORMAT
 
 
 def forge(

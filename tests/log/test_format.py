@@ -22,9 +22,10 @@ from dramaturg.events.log.artifacts import Artifact
 from dramaturg.events.log.digest import chained
 from dramaturg.events.log.document import join
 from dramaturg.events.log.recorders import LogApplicationRecorder, LogDatastore
-from dramaturg.events.log.schema import APPLICATION_ID, FORMAT
+from dramaturg.events.log.schema import APPLICATION_ID
 from dramaturg.events.log.seal import merkle_root
 from dramaturg.events.log.sqlite import SqliteLog
+from dramaturg.events.log.tables import FORMAT
 from dramaturg.events.log.verify import verify
 
 from .forged import tamper

@@ -17,8 +17,8 @@ from dramaturg.events.log import KeyTakenError
 from dramaturg.events.log.api import IdempotencyKey, StreamAppend
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.recorders import LogDatastore, LogProcessRecorder
-from dramaturg.events.log.schema import FORMAT
 from dramaturg.events.log.sqlite import SqliteLog
+from dramaturg.events.log.tables import FORMAT
 from dramaturg.events.log.verify import verify
 from dramaturg.projections import Timeline, standard_folds
 

@@ -3,7 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from dramaturg.events import Event, Fold
 from dramaturg.events.log import (
     IdempotencyKey,
     KeyTakenError,
+    LogDamagedError,
     LogError,
     LogNotFoundError,
     Snapshot,
@@ -24,6 +25,7 @@ from dramaturg.events.log import (
 )
 from dramaturg.events.log.meta import Meta
 from dramaturg.events.log.reader import LogReader
+from dramaturg.events.log.recorders import LogDatastore, LogProcessRecorder
 from dramaturg.events.log.schema import connect_writer
 from dramaturg.events.log.seal import Sealed, merkle_root
 from dramaturg.events.log.sqlite import SqliteLog
@@ -160,6 +162,60 @@ def test_damage_is_named_with_its_position(
     assert (kind, position) in {(d.kind, d.position) for d in report.damages}
     assert report.first is not None
     assert (report.first.position or 2**63) <= (position or 2**63)
+
+
+WITHOUT_UNIQUE = (
+    "CREATE TABLE other(scope TEXT, key TEXT, stream TEXT, expires INTEGER, digest BLOB)",
+    "INSERT INTO other SELECT * FROM keys",
+    "DROP TABLE keys",
+    "ALTER TABLE other RENAME TO keys",
+)
+
+
+@pytest.mark.parametrize(
+    ("statements", "words", "refused"),
+    [
+        (
+            ["CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM keys; END"],
+            "trigger 't' on 'events' is none of a log's",
+            True,
+        ),
+        (
+            ["CREATE UNIQUE INDEX i ON events(position, tag)"],
+            "index 'i' on 'events'",
+            True,
+        ),
+        (["CREATE INDEX i ON events(stream)"], "index 'i' on 'events'", False),
+        (["CREATE VIEW v AS SELECT * FROM keys"], "view 'v' on 'v' is none", False),
+        (["CREATE TABLE t(x)"], "table 't' on 't' is none of a log's", False),
+        (["DROP INDEX keys_expires"], "'keys_expires' is missing", False),
+        (["DROP TABLE segments"], "'segments' is missing", True),
+        (WITHOUT_UNIQUE, "table 'keys' is defined otherwise than it was: CREATE", True),
+        (["UPDATE meta SET format = 2"], "table 'meta' is defined otherwise", True),
+        (["PRAGMA user_version = 7"], "its user_version is 7", False),
+    ],
+)
+def test_what_hangs_on_the_tables_is_named(
+    path: Path, statements: Sequence[str], words: str, *, refused: bool
+) -> None:
+    tamper(path, *statements)
+
+    said = [d.message for d in verify(path).damages if d.kind == "schema"]
+    assert any(message.startswith(words) for message in said)
+    with (
+        pytest.raises(LogDamagedError, match=f"{words}.* change what is written")
+        if refused
+        else nullcontext()
+    ):
+        connect_writer(path).close()
+
+
+def test_what_sqlite_and_recorders_add_is_no_damage(path: Path) -> None:
+    tamper(path, "ANALYZE")
+    with LogDatastore(path) as datastore:
+        LogProcessRecorder(datastore)
+
+    assert verify(path).damages == ()
 
 
 def test_a_log_that_does_not_say_where_it_ends_is_damaged(path: Path) -> None:

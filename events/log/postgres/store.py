@@ -14,9 +14,9 @@ from ..errors import LogDamagedError, LogUnreadableError
 from ..file_store import OPEN, SNAPSHOTS
 from ..integrity import Damage
 from ..rows import Row
-from ..schema import FORMAT
 from ..store import Place
 from ..stored import LAST, is_whole, merged
+from ..tables import FORMAT
 from .connection import Connection
 from .schema import PATIENCE_S, check, connect
 from .segments import SegmentTable

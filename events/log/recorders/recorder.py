@@ -18,15 +18,9 @@ from eventsourcing.persistence import (
 
 from ..digest import FIRST, chained
 from ..meta import Meta
+from ..tables import TRACKING
 from .datastore import LogDatastore
 from .subscription import LogSubscription
-
-_TRACKING = """
-CREATE TABLE IF NOT EXISTS tracking(
-    application_name TEXT PRIMARY KEY,
-    notification_id INTEGER NOT NULL
-) WITHOUT ROWID
-"""
 
 _TRACK = """
 INSERT INTO tracking VALUES (?, ?)
@@ -157,7 +151,7 @@ class LogTrackingRecorder(TrackingRecorder):
     def __init__(self, datastore: LogDatastore) -> None:
         self.datastore = datastore
         with datastore.writing() as db:
-            db.execute(_TRACKING)
+            db.execute(TRACKING)
 
     def insert_tracking(self, tracking: Tracking) -> None:
         """Record a position durably. Raises `IntegrityError` unless it moves on."""
