@@ -98,7 +98,7 @@ async def test_systems_that_come_and_go_leave_no_task_thread_file_or_memory() ->
             after - earlier for after, earlier in zip(held(), before, strict=True)
         ]
 
-    assert (tasks, threads, files) == (0, 0, 0)
+    assert max(tasks, threads, files) <= 0  # what others left may be gone meanwhile
     assert objects < LIVES // 2, "a life keeps an object"
     # the free lists of msgspec and CPython fill up at first, a block or two a life
     assert blocks < 300 + 2 * LIVES, "a life keeps blocks of memory"
