@@ -31,17 +31,17 @@ class Watched(SqliteLog):
 
     def watch(self) -> None:
         self.heard: list[object] = []
-        self._changed = asyncio.Event()
+        self._changes: asyncio.Queue[bool] = asyncio.Queue()
         self.on_availability(self._on_change)
 
     def _on_change(self, available: bool) -> None:  # noqa: FBT001 - a listener's value
         self.heard.append(available)
-        self._changed.set()
+        self._changes.put_nowait(available)
 
     async def until(self, *, available: bool) -> None:
-        while self.available != available:
-            self._changed.clear()
-            await self._changed.wait()
+        """Wait for a change that was not waited for yet, however soon it is undone."""
+        while await self._changes.get() != available:
+            pass
 
 
 @asynccontextmanager

@@ -296,8 +296,10 @@ def test_a_loop_that_was_closed_ends_the_writer(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     loop = asyncio.new_event_loop()
     log = SqliteLog(path, REGISTRY, seals=None)
+    before = {*threading.enumerate()}
     loop.run_until_complete(log.__aenter__())
-    (thread,) = (t for t in threading.enumerate() if t.name == "dramaturg-log log.db")
+    new = {*threading.enumerate()} - before
+    (thread,) = (t for t in new if t.name == "dramaturg-log log.db")
 
     async def submit() -> None:
         log.submit([on("a/1", 0, Started())], AT, lambda _: None)
