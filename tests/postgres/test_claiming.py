@@ -83,3 +83,26 @@ async def test_all_who_want_a_name_get_it_and_who_waits_at_the_end_is_refused() 
     with pytest.raises(LogUnavailableError, match="the log is closed"):
         await waiting
     await node.claims.close()
+
+
+@pytest.mark.asyncio
+async def test_a_log_is_closed_once_it_has_its_answer() -> None:
+    node = Node()
+    answer = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def ask(*_: object) -> Taken:
+        asked.set()
+        await answer.wait()
+        raise LogUnreadableError("too late to be of interest")
+
+    node.claims = Claims(node, ask, lambda: None, every_s=0.001)
+    node.claims.release("a")
+    await asked.wait()
+    closing = asyncio.create_task(node.claims.close())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not closing.done(), "a thread is at work in the database"
+
+    answer.set()
+    await closing

@@ -13,6 +13,9 @@ from .claims import Taken
 Ask = Callable[[int, Sequence[str], Sequence[str]], Awaitable[Taken]]
 """Takes names for an epoch and gives others up; see `claims.take`."""
 
+CLOSING_S = 30.0
+"""So long a log that is closed waits for the answer to what it has asked."""
+
 _log = structlog.get_logger()
 
 
@@ -44,6 +47,8 @@ class Claims:
         self._released: dict[str, None] = {}
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._asked: asyncio.Future[Taken] | None = None
+        """What was asked last; a thread waits for the answer, and holds locks."""
 
     async def claim(self, name: str) -> None:
         """Wait until `name` is this node's.
@@ -83,11 +88,16 @@ class Claims:
             self._task = asyncio.create_task(self._run(), name="dramaturg-claims")
 
     async def close(self) -> None:
-        """Give up what was to be, and refuse whoever waits."""
+        """Give up what was to be, and refuse whoever waits.
+
+        What is being asked is answered first: a log that is closed holds no lock.
+        """
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+        if self._asked is not None and not self._asked.done():
+            await asyncio.wait([self._asked], timeout=CLOSING_S)
         wanted, self._wanted = self._wanted, {}
         for name, futures in wanted.items():
             for future in futures:
@@ -101,12 +111,13 @@ class Claims:
         told: set[str] = set()
         while self._wanted or self._released:
             self._news.clear()
+            asked = {*self._wanted}
             if not self._node.available:
                 self._released.clear()  # all is given up with the epoch
             else:
                 await self._round()
             told &= self._wanted.keys()
-            for name in self._wanted.keys() - told:
+            for name in asked & self._wanted.keys() - told:
                 told.add(name)
                 _log.info("log.claim_waits", claim=name, node=self._node.node)
             if self._wanted or self._released:
@@ -118,8 +129,10 @@ class Claims:
     async def _round(self) -> None:
         epoch, names, released = self._node.epoch, [*self._wanted], [*self._released]
         self._released.clear()
+        self._asked = asyncio.ensure_future(self._ask(epoch, names, released))
+        self._asked.add_done_callback(_heed)
         try:
-            taken = await self._ask(epoch, names, released)
+            taken = await asyncio.shield(self._asked)
         except LogError as error:
             _log.warning("log.claim_failed", node=self._node.node, error=str(error))
             self._released = dict.fromkeys(released) | self._released
@@ -131,3 +144,9 @@ class Claims:
             for future in self._wanted.pop(name, ()):
                 if not future.done():
                     future.set_result(epoch)
+
+
+def _heed(asked: asyncio.Future[Taken]) -> None:
+    """Take an error for heard that nobody waits for any more."""
+    if not asked.cancelled():
+        asked.exception()
