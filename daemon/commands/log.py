@@ -28,7 +28,7 @@ for _name, _where, _help in (
     ("export", "log_files:export", "Write the events as lines of JSON."),
     ("import", "log_files:import_", "Write an export into a log."),
     ("backup", "log_files:backup", "Copy the log, also while it is written."),
-    ("archive", "log_archive:archive", "Move what ended into compressed files."),
+    ("archive", "log_archive:archive", "Move what ended into compressed segments."),
     ("erase", "log_erase:erase", "Destroy the keys of one owner's payloads."),
 ):
     log.command(f"{__package__}.{_where}", name=_name, help=_help)
