@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from anyio.to_thread import run_sync
 from dramaturg.events import Event, vocabulary
 from dramaturg.events.log import StreamAppend, subscribe
 from dramaturg.events.log.archive import SegmentFolder, folder_of
+from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.archive.event import RETENTION, RetentionRan
 from dramaturg.events.log.archive.retention import RetentionPolicy
+from dramaturg.events.log.file_store import FileStore
 from dramaturg.events.log.reader import LogReader
 from dramaturg.events.log.sqlite import SqliteLog
 from dramaturg.events.log.verify import verify
@@ -176,6 +179,39 @@ async def test_a_log_that_is_closed_stops_between_two_portions(tmp_path: Path) -
     assert 0 < await run_sync(look) < 100
     report = await run_sync(verify, path, REGISTRY)
     assert report.ok, report.damages
+
+
+@pytest.mark.asyncio
+async def test_who_is_stopped_while_a_thread_opens_the_log_leaves_nothing_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, go = asyncio.get_running_loop(), threading.Event()
+    begun = asyncio.Event()
+    closed: list[FileStore] = []
+    close = FileStore.close
+
+    def look(log: SqliteLog) -> FileStore:
+        store = FileStore(log.path)
+        loop.call_soon_threadsafe(begun.set)
+        go.wait()
+        return store
+
+    def closes(store: FileStore) -> None:
+        closed.append(store)
+        close(store)
+
+    monkeypatch.setattr(SqliteLog, "look", look)
+    monkeypatch.setattr(FileStore, "close", closes)
+    async with SqliteLog(tmp_path / "log.db", REGISTRY, seals=None) as log:
+        archiving = asyncio.create_task(archive_log(log, 0))
+        await begun.wait()
+        archiving.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await archiving
+
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize(
