@@ -110,6 +110,7 @@ async def _open_stores(
             artifacts=artifacts,
             catalogue=catalogue,
             index=index,
+            require_alive=graph.require_alive,
         )
 
 

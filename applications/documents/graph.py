@@ -104,6 +104,10 @@ class LadybugGraph:
         """See `Graph.read`."""
         return await self._thread.run(read_entities, self._connection, key)
 
+    def require_alive(self) -> None:
+        """Raise `ThreadHungError` when the database does not come back from a call."""
+        self._thread.require_alive()
+
     async def query(
         self, cypher: str, parameters: Parameters | None = None, *, rows_max: int
     ) -> Rows:

@@ -1,5 +1,7 @@
 """A running document pipeline, as a command or a host program uses it."""
 
+from collections.abc import Callable
+
 import anyio
 import msgspec
 from anyio.to_thread import run_sync
@@ -15,6 +17,7 @@ from ...events.log import EventLog
 from ...events.log.artifacts import ArtifactStore
 from .catalogue import Catalogue
 from .corpus import Corpus
+from .dedicated_thread import HUNG_S
 from .index import TextIndex
 from .settings import QUEUE, DocumentSettings
 from .workshop import Order
@@ -86,6 +89,7 @@ class DocumentJob:
         artifacts: ArtifactStore,
         catalogue: Catalogue,
         index: TextIndex,
+        require_alive: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
@@ -96,6 +100,7 @@ class DocumentJob:
         self._letters = letters
         self._log = log
         self._artifacts = artifacts
+        self._require_alive = require_alive
         self._documents = 0
         self._submitted = 0
         self._known = 0
@@ -133,6 +138,16 @@ class DocumentJob:
                 if not busy and await self._are_all(before):
                     return
             await anyio.sleep(self.settings.redrive_s / 4)
+
+    async def watch(self) -> None:
+        """Look after the graph, until cancelled.
+
+        Raises `ThreadHungError` when it does not come back from a call, as after a
+        full disk. Without that its documents would be put off for ever.
+        """
+        while True:
+            self._require_alive()
+            await anyio.sleep(HUNG_S / 4)
 
     async def _are_all(self, before: tuple[Entry, ...]) -> bool:
         """Tell whether these are the dead letters still, and none is on its way.

@@ -168,7 +168,7 @@ class _Ingestion:
         self._told = log.position
         async with (
             open_documents(self._data, self._settings, log=log) as job,
-            _beside(partial(self._tell, log), partial(self._follow, log)),
+            _beside(partial(self._tell, log), partial(self._follow, log), job.watch),
         ):
             summary = await job.ingest(corpus)
         while self._output.as_json and (rest := await log.read(self._told)):

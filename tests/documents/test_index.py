@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from dramaturg.actors.retries import Classifier
+from dramaturg.applications.documents import dedicated_thread
 from dramaturg.applications.documents.dedicated_thread import (
     DedicatedThread,
     ThreadBusyError,
+    ThreadHungError,
 )
 from dramaturg.applications.documents.index import (
     Indexed,
@@ -110,6 +112,37 @@ async def test_a_thread_takes_its_calls_in_turn_and_up_to_a_limit() -> None:
     assert [await first, await second] == ["first", "second"]
     assert order == ["first in the test_0", "second in the test_0"]
     await thread.close()
+
+
+async def test_a_call_that_does_not_come_back_is_named_and_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thread, began, gate = (
+        DedicatedThread("the test"),
+        asyncio.Event(),
+        threading.Event(),
+    )
+    loop, done = asyncio.get_running_loop(), list[str]()
+
+    def hang() -> None:
+        loop.call_soon_threadsafe(began.set)
+        gate.wait(100)
+
+    hung = asyncio.ensure_future(thread.run(hang))
+    await began.wait()
+    thread.require_alive()
+    monkeypatch.setattr(dedicated_thread, "HUNG_S", 0.0)
+    with pytest.raises(ThreadHungError, match="the test has not come back for"):
+        thread.require_alive()
+    with pytest.raises(ThreadBusyError, match="1 calls wait"):
+        await thread.run(done.append, "refused")
+    await thread.finish(lambda: done.append("last"))
+    await thread.close()
+
+    assert not hung.done()
+    gate.set()
+    await hung
+    assert done == []
 
 
 async def test_a_caller_that_gives_up_before_its_turn_leaves_no_trace() -> None:
