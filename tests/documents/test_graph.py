@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -231,7 +232,9 @@ async def test_a_wrong_statement_is_refused_and_the_graph_goes_on(
 async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     path = tmp_path / "graph.lbug"
-    async with open_graph(path, store, statement_timeout_s=0.05) as graph:
+    async with open_graph(path, store) as graph:
+        connection: Any = graph._connection  # pyright: ignore[reportPrivateUsage]
+        connection._connection.set_query_timeout(50)  # not those of the opening
         with pytest.raises(GraphUnavailableError, match="was interrupted") as caught:
             await graph.query(
                 "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b "
@@ -278,6 +281,7 @@ async def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from typing import Any
 from dramaturg.applications.documents.entities import Entities, Mention
 from dramaturg.applications.documents.graph import GraphDocument, LadybugGraph
 from dramaturg.applications.documents import graph as module

@@ -48,6 +48,10 @@ async def close(writer: asyncio.StreamWriter) -> None:
     await writer.wait_closed()
 
 
+LONG_S = 60.0
+"""More than an answer takes, on whatever machine."""
+
+
 @asynccontextmanager
 async def serving(serve: Serve) -> AsyncGenerator[str]:
     connections: list[asyncio.Task[None]] = []
@@ -61,13 +65,13 @@ async def serving(serve: Serve) -> AsyncGenerator[str]:
         await asyncio.gather(*connections)
 
 
-async def by_httpx(url: str) -> None:
-    async with httpx.AsyncClient(timeout=0.2) as client:
+async def by_httpx(url: str, limit_s: float = LONG_S) -> None:
+    async with httpx.AsyncClient(timeout=limit_s) as client:
         (await client.get(url, headers={"Connection": "close"})).raise_for_status()
 
 
-async def by_aiohttp(url: str) -> None:
-    limit = aiohttp.ClientTimeout(total=0.2)
+async def by_aiohttp(url: str, limit_s: float = LONG_S) -> None:
+    limit = aiohttp.ClientTimeout(total=limit_s)
     async with (
         aiohttp.ClientSession(timeout=limit, raise_for_status=True) as client,
         client.get(url, headers={"Connection": "close"}),
@@ -76,21 +80,25 @@ async def by_aiohttp(url: str) -> None:
 
 
 both = pytest.mark.parametrize("get", [by_httpx, by_aiohttp])
-Get = Callable[[str], Awaitable[None]]
+Get = Callable[..., Awaitable[None]]
 
 
 @both
 @pytest.mark.parametrize(
-    ("serve", "error_class"),
-    [(None, "connection"), (hang_up, "connection"), (say_nothing, "timeout")],
+    ("serve", "limit_s", "error_class"),
+    [
+        (None, LONG_S, "connection"),
+        (hang_up, LONG_S, "connection"),
+        (say_nothing, 0.1, "timeout"),
+    ],
 )
 @pytest.mark.asyncio
 async def test_what_never_answered_is_a_matter_of_the_connection_or_of_time(
-    get: Get, serve: Serve | None, error_class: str
+    get: Get, serve: Serve | None, limit_s: float, error_class: str
 ) -> None:
     async with serving(serve or say_nothing) as url:
         with pytest.raises(Exception) as error:  # noqa: PT011 - it is what is asked
-            await get(url if serve else NOBODY)
+            await get(url if serve else NOBODY, limit_s)
 
     assert Classifier().classify(error.value).error_class == error_class
 
@@ -162,4 +170,6 @@ async def test_a_breaker_judges_responses_and_takes_their_time() -> None:
         with pytest.raises(BreakerOpenError) as refusal:
             await breaker(client.get)(url)
 
-    assert refusal.value.retry_after_s == pytest.approx(42.0, abs=1.0)
+    assert refusal.value.retry_after_s == pytest.approx(
+        42.0, abs=10.0
+    )  # or 60, its own

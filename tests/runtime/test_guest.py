@@ -118,10 +118,10 @@ def test_an_interrupt_in_a_handler_fails_its_actor_and_goes_on_to_the_host() -> 
     async def quits() -> None:
         for message in (Add(1), Quit(), Add(2)):
             quitting.tell(message)
-        await asyncio.sleep(1)
+        await asyncio.Event().wait()
 
     async def goes_on() -> int:
-        return await quitting.ask(Get(), timeout_s=1)
+        return await quitting.ask(Get(), timeout_s=60)
 
     async def begin() -> Ref:
         await system.__aenter__()

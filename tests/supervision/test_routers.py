@@ -106,6 +106,7 @@ async def test_the_least_loaded_is_found_and_equals_take_turns() -> None:
         await system.stop(refs[2])
 
         assert [await router.ask(Who()) for _ in range(2)] == ["/0", "/0"]
+        system.kill(refs[1])  # which would be given five seconds to end
 
 
 @pytest.mark.asyncio
