@@ -61,17 +61,22 @@ class GroupRemovals:
     def refuse(self, heads: Mapping[str, Head]) -> None:
         """Refuse the appends whose rows are not all there.
 
-        An append that is a conflict is left alone: another node has archived them.
+        An append that is refused anyway, or is a conflict, since another node has
+        archived them, is left alone.
         """
         for (pending, removal), counted in zip(self._found, self._counted, strict=True):
             ((found,),) = counted.fetchall()
             follows = heads[removal.append.stream][2] == removal.append.expected
-            if follows and found != len(removal.positions):
+            if pending.refused or not follows:
+                continue
+            if found != len(removal.positions):
                 pending.refused = EventsGoneError(found, len(removal.positions))
                 pending.datas = ()
 
     def write(self, db: Connection, outcomes: Sequence[Outcome]) -> None:
         """Move the rows whose appends are written."""
+        if not self._found:
+            return
         written = {id(done) for done, what in outcomes if isinstance(what, Appended)}
         for _, removal in self._found:
             if id(removal.done) in written:
