@@ -6,23 +6,21 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import msgspec
-from anyio.to_thread import run_sync
 
 from ..api import Appended, StreamAppend, StreamHead
 from ..errors import LogError
 from ..file_store import FileStore
 from ..rows import committed_us, last_committed_by
 from ..store import Opening, Store
+from ..whole import run_whole
 from .event import STREAM, Archived
 from .folder import SegmentFolder
 from .removal import Removal
 from .segment import Packed, packed
 from .selection import Batch, batches
-
-T = TypeVar("T")
 
 WAITS_S = 1.0
 """Who has waited so long for another who archives is told so."""
@@ -141,43 +139,28 @@ async def _archive(
     done = Archiving()
     stores: list[Store] = []
     try:
-        await _aside(lambda: stores.append(log.look()))
+        await run_whole(lambda: stores.append(log.look()))
         (store,) = stores
         if log.folder is not None:
-            await _aside(partial(_clean, log.folder, store))
-        until = await _aside(partial(_position_at, store, until_us))
+            await run_whole(_clean, log.folder, store)
+        until = await run_whole(_position_at, store, until_us)
         found = batches(store, until, events_max)
         while True:
             # Before the rows are read: if anybody should take some of them meanwhile,
             # the event that is to name them does not follow any more, and they stay.
             head = await log.head(STREAM)
-            batch = await _aside(partial(_next, found))
+            batch = await run_whole(_next, found)
             if batch is None:
                 return
-            made = await _aside(partial(packed, batch.rows))
+            made = await run_whole(packed, batch.rows)
             if log.folder is not None:
-                await _aside(partial(log.folder.write, made))
+                await run_whole(log.folder.write, made)
             await _remove(log, batch, made, head.version if head else 0)
             done = done.plus(batch, made.segment.size_bytes)
             yield done, batch.rows[-1].position, until
     finally:
         for each in stores:
-            await _aside(each.close)
-
-
-async def _aside(work: Callable[[], T]) -> T:
-    """Do what blocks in a thread; who is cancelled meanwhile waits until it is done.
-
-    Else the thread would go on with a store, and a log, that are closed.
-    """
-    working = asyncio.ensure_future(run_sync(work))
-    try:
-        await asyncio.wait([working])
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        working.exception()  # it is of no interest any more
-        raise
-    return working.result()
+            await run_whole(each.close)
 
 
 def would_archive(log: Path | Opening, older_than_s: float, now_us: int) -> Archiving:

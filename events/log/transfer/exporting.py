@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from anyio.to_thread import run_sync
 
 from ..api import IdempotencyKey
 from ..digest import key_digest
@@ -21,6 +20,7 @@ from ..rows import Row
 from ..scan import Scan
 from ..side_tables import SideTables, paged
 from ..store import Opening
+from ..whole import run_whole
 from .lines import DamageLine, Ending, EndLine, KeyLine, Start, encode
 
 _KEYS = """
@@ -61,15 +61,18 @@ async def export_log(  # noqa: PLR0913 - which events, by name
     `LogDamagedError`.
     """
     opening = log if callable(log) else partial(FileStore, log)
-    export = await run_sync(partial(_Export, opening, after, until, streams))
+    exports: list[_Export] = []
     try:
+        await run_whole(lambda: exports.append(_Export(opening, after, until, streams)))
+        (export,) = exports
         pages = export.lines()
-        while lines := await run_sync(next, pages, b""):
+        while lines := await run_whole(next, pages, b""):
             await write(lines)
             if progress is not None:
                 progress(export.check.position, export.start.until)
     finally:
-        await run_sync(export.close)
+        for each in exports:
+            await run_whole(each.close)
     return export.exported
 
 

@@ -6,7 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import msgspec
-from anyio.to_thread import run_sync
 
 from ..api import Header
 from ..digest import FIRST
@@ -14,6 +13,7 @@ from ..document import split
 from ..errors import MALFORMED, LogDamagedError, LogError
 from ..lines import decode_line
 from ..rows import Row, is_chained
+from ..whole import run_whole
 from .lines import DamageLine, EndLine, KeyLine, Start
 from .target import Chunk, FileTarget, OpenTarget, StreamEnd
 
@@ -68,16 +68,19 @@ async def import_log(log: Path | OpenTarget, read: Read) -> Imported:
         rest += chunk
     first, _, rest = rest.partition(b"\n")
     opening = log if callable(log) else partial(FileTarget, log)
-    importing = await run_sync(partial(_Import, opening, first))
+    imports: list[_Import] = []
     try:
+        await run_whole(lambda: imports.append(_Import(opening, first)))
+        (importing,) = imports
         *lines, rest = rest.split(b"\n")
-        await run_sync(importing.take, lines)
+        await run_whole(importing.take, lines)
         while chunk := await read(CHUNK_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
-            await run_sync(importing.take, lines)
+            await run_whole(importing.take, lines)
         return importing.finished()
     finally:
-        await run_sync(importing.close)
+        for each in imports:
+            await run_whole(each.close)
 
 
 class _Import:
