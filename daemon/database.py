@@ -1,12 +1,13 @@
 """A log in PostgreSQL, where a command would else be given a folder or a file."""
 
 import os
+import re
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
@@ -23,6 +24,9 @@ SCHEMES = "postgresql", "postgres"
 SCHEMA = "dramaturg"
 """Where a log is unless the address says `schema=...`."""
 
+SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")
+"""What a schema may be called; as `events.log.postgres.schema` has it, an extra."""
+
 KEYS = "DRAMATURG_LOG_KEYS"
 """The variable that names the key file of a log that has no folder."""
 
@@ -35,13 +39,28 @@ class Database(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, text: str) -> "Database | None":
-        """Return the address that a text is; None if it is none."""
+        """Return the address that a text is; None if it is none.
+
+        Raises `UsageError` for the address of something else, or of no schema.
+        """
         parts = urlsplit(text)
         if parts.scheme not in SCHEMES:
+            if "://" in text:
+                raise UsageError(
+                    f"--data {parts.scheme}://... is of nothing that holds a log: name "
+                    "a folder, a file, or postgresql://...",
+                )
             return None
-        given = dict(parse_qsl(parts.query))
+        given = dict(parse_qsl(parts.query, keep_blank_values=True))
         schema = given.pop("schema", SCHEMA)
-        return cls(urlunsplit(parts._replace(query=urlencode(given))), schema)
+        if SCHEMA_NAME.fullmatch(schema) is None:
+            raise UsageError(
+                f"{schema!r} cannot be the schema of a log: use small letters, digits "
+                "and _, and no digit first",
+            )
+        query = f"?{urlencode(given)}" if given else ""
+        # By hand: urlunsplit leaves out the slashes where there is no host.
+        return cls(f"{parts.scheme}://{parts.netloc}{parts.path}{query}", schema)
 
     def __str__(self) -> str:
         """Return what it is called in messages, without a password."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dramaturg.daemon.database import Database
+from dramaturg.daemon.errors import UsageError
 from dramaturg.events import vocabulary
 from dramaturg.events.dead_letters import Parked
 from dramaturg.events.log import Context, StreamAppend
@@ -149,4 +150,13 @@ def test_an_address_is_told_from_a_path() -> None:
     text = "postgres://a:p@b/c?sslmode=require&schema=work"
     wanted = Database("postgres://a:p@b/c?sslmode=require", "work")
     assert Database.of(text) == wanted
+    for text in ("postgresql://", "postgresql:///work", "postgresql://?host=%2Ftmp"):
+        assert Database.of(text) == Database(text)
+    for text in (
+        "mysql://a/b",
+        "postgresql://a/b?schema=",
+        "postgresql://a?schema=A-b",
+    ):
+        with pytest.raises(UsageError):
+            Database.of(text)
     assert str(wanted) == "postgresql:work"

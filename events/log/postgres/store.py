@@ -291,6 +291,11 @@ def _row(row: Any) -> Row:
 
 
 def _unreadable(schema: str, error: psycopg.Error) -> LogUnreadableError:
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return LogUnreadableError(
+            f"there is no log in schema {schema!r}: check its name and the database's, "
+            "and that the log was written to before",
+        )
     said = " ".join(str(error).split())
     return LogUnreadableError(
         f"the log in schema {schema!r} cannot be read ({said}): check the connection, "
