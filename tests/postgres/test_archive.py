@@ -73,7 +73,7 @@ class Here:
         self.target = partial(PostgresTarget, server, schema=schema)
 
     def node(self, name: str = "", **options: Any) -> PostgresLog:
-        options = {"lease_s": 5.0, "retry_s": (0.01, 0.1), **options}
+        options = {"lease_s": 600.0, "retry_s": (0.01, 0.1), **options}
         return PostgresLog(
             self.server, REGISTRY, schema=self.schema, node=name, **options
         )
