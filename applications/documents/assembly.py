@@ -16,10 +16,11 @@ from ...events import vocabulary
 from ...events.log import EventLog
 from ...events.log.artifacts import ArtifactStore
 from ...events.log.sqlite import SqliteLog
-from .catalogue import open_catalogue
+from .catalogue import Catalogue, open_catalogue
 from .chaos import ChaosGraph
 from .errors import GraphError, InvalidDocumentError, VerificationError
-from .graph import Graph, open_graph
+from .graph import Graph, LadybugGraph, open_graph
+from .graph_connection import torn_wal
 from .index import open_index
 from .job import DocumentJob
 from .manifest import Manifests
@@ -73,6 +74,7 @@ async def _open_stores(
         ActorSystem(log=log, name="documents") as system,
         chronicled(system),
     ):
+        await _require_documents(layout, graph, catalogue)
         guarded: Graph = graph
         if settings.chaos_rate:
             guarded = ChaosGraph(
@@ -126,6 +128,26 @@ async def _require_graph(layout: Layout, manifests: Manifests) -> None:
                 f"{path} is gone, with {done} documents in it: restore it from a "
                 "backup, or ingest them into another data folder"
             )
+
+
+async def _require_documents(
+    layout: Layout, graph: LadybugGraph, catalogue: Catalogue
+) -> None:
+    """If the end of the graph's log was torn, see that it was nobody's document.
+
+    A document is in the graph before it is in the catalogue, and longer.
+    """
+    torn = torn_wal(layout.graph)
+    if not await run_sync(torn.exists):
+        return
+    missing = await catalogue.keys() - await graph.keys()
+    if missing:
+        raise GraphError(
+            f"{len(missing)} documents are gone from {layout.graph}, {min(missing)!r} "
+            f"for one: its log was damaged, and is kept in {torn}. Restore the graph "
+            "from a backup, or ingest into another data folder"
+        )
+    await run_sync(torn.unlink)
 
 
 async def _open_breaker(system: ActorSystem, settings: DocumentSettings) -> Breaker:

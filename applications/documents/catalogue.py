@@ -68,6 +68,14 @@ class Catalogue:
         """Return how many documents are in the catalogue."""
         return await run_sync(self._count)
 
+    async def keys(self) -> set[str]:
+        """Return the keys of all documents."""
+        return await run_sync(self._keys)
+
+    def _keys(self) -> set[str]:
+        with self._database.transaction() as connection:
+            return {key for (key,) in connection.execute("SELECT key FROM documents")}
+
     def _find(self, key: str) -> CatalogueEntry | None:
         with self._database.transaction() as connection:
             return _get(connection, key)

@@ -104,6 +104,11 @@ class LadybugGraph:
         """See `Graph.read`."""
         return await self._thread.run(read_entities, self._connection, key)
 
+    async def keys(self) -> set[str]:
+        """Return the keys of all documents."""
+        found = await self.query("MATCH (d:Document) RETURN d.key", rows_max=10**9)
+        return {key for (key,) in found.rows}
+
     def require_alive(self) -> None:
         """Raise `ThreadHungError` when the database does not come back from a call."""
         self._thread.require_alive()

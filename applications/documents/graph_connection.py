@@ -3,13 +3,17 @@
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Generator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ladybug
 import msgspec
+import structlog
 
+from ...events.durable import sync_folder
 from .errors import GraphError, GraphUnavailableError
 
 Parameters = Mapping[str, Any]
@@ -24,6 +28,13 @@ CHECKPOINT_BYTES = 4 * 1024 * 1024
 _OURS = ("Parser exception", "Binder exception", "Catalog exception", "Conversion")
 _READ_ONLY = "read-only"
 _LOCKED = re.compile(r"Lock is held by PID (\d+)")
+
+
+_TORN = re.compile(
+    r"Checksum verification failed, the WAL|Reading past the end of .*\.wal"
+)
+
+_log = structlog.get_logger(__name__)
 
 
 class Rows(msgspec.Struct, frozen=True, gc=False):
@@ -49,14 +60,7 @@ class GraphConnection:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._database = ladybug.Database(
-                str(path),
-                buffer_pool_size=BUFFER_BYTES,
-                max_num_threads=1,
-                max_db_size=SIZE_BYTES_MAX,
-                checkpoint_threshold=CHECKPOINT_BYTES,
-                read_only=read_only,
-            )
+            self._database = _opened(path, read_only=read_only)
             self._connection = ladybug.Connection(self._database, num_threads=1)
             self._connection.set_query_timeout(int(statement_timeout_s * 1000))
         except RuntimeError as error:
@@ -136,3 +140,42 @@ class GraphConnection:
         return GraphUnavailableError(
             f"{self._path} cannot be opened by process {os.getpid()}: {message}"
         )
+
+
+def torn_wal(path: Path) -> Path:
+    """Return where the log of the graph at `path` is kept that had a torn end."""
+    return path.with_name(f"{path.name}.wal.torn")
+
+
+def _opened(path: Path, *, read_only: bool) -> ladybug.Database:
+    """Open the database; if the end of its log is torn, without what was not committed.
+
+    A crash or a full disk in the middle of a commit leaves half of its record, which the
+    database refuses as it would refuse damage. Since from outside they look the same,
+    what there was is kept (`torn_wal`), until somebody has seen that nothing is
+    missing. Raises `RuntimeError`.
+    """
+    open_database = partial(
+        ladybug.Database,
+        str(path),
+        buffer_pool_size=BUFFER_BYTES,
+        max_num_threads=1,
+        max_db_size=SIZE_BYTES_MAX,
+        checkpoint_threshold=CHECKPOINT_BYTES,
+        read_only=read_only,
+    )
+    try:
+        return open_database()
+    except RuntimeError as error:
+        if read_only or not _TORN.search(str(error)):
+            raise
+        _log.warning("graph.log_torn", path=str(path), error=str(error))
+    kept = torn_wal(path)
+    if not kept.exists():
+        part = kept.with_suffix(".part")
+        shutil.copyfile(path.with_name(f"{path.name}.wal"), part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.rename(kept)
+        sync_folder(kept.parent)
+    return open_database(throw_on_wal_replay_failure=False)

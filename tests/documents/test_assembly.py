@@ -18,10 +18,14 @@ from dramaturg.applications.documents import (
     open_for_questions,
 )
 from dramaturg.applications.documents.assembly import gate_of
+from dramaturg.applications.documents.errors import GraphError
+from dramaturg.applications.documents.graph import open_graph
+from dramaturg.applications.documents.graph_connection import torn_wal
 from dramaturg.applications.documents.job import Summary
 from dramaturg.applications.documents.settings import BREAKER, Layout
 from dramaturg.events import vocabulary
 from dramaturg.events.log import LogLockedError
+from dramaturg.events.log.artifacts import ArtifactStore
 from dramaturg.events.log.memory import MemoryLog
 
 from .making import pdf, word
@@ -204,6 +208,27 @@ async def test_what_a_failed_document_left_behind_is_taken_back(
         assert (summary.indexed, summary.catalogued) == (0, 0)
 
     assert await in_graph(tmp_path / "var") == Counter()
+
+
+async def test_a_graph_whose_log_was_torn_has_every_document_of_the_catalogue(
+    tmp_path: Path,
+) -> None:
+    layout = Layout(tmp_path / "var")
+    torn = torn_wal(layout.graph)
+    await run(tmp_path / "var", await made(tmp_path / "in", {"a.txt": b"A note"}))
+    await run_sync(torn.touch)
+    async with open_documents(tmp_path / "var", QUICK):
+        assert not await run_sync(torn.exists)
+
+    async with open_graph(layout.graph, ArtifactStore(layout.artifacts)) as graph:
+        await graph.query("MATCH (d:Document) DETACH DELETE d", rows_max=1)
+    await run_sync(torn.touch)
+    for _ in range(2):  # until somebody has done something about it
+        with pytest.raises(
+            GraphError, match=r"1 documents are gone from .*graph\.lbug"
+        ):
+            async with open_documents(tmp_path / "var", QUICK):
+                pass
 
 
 async def test_a_second_process_is_refused(tmp_path: Path) -> None:

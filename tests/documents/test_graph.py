@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,10 @@ from dramaturg.applications.documents.graph import (
     LadybugGraph,
     open_graph,
 )
-from dramaturg.applications.documents.graph_connection import GraphConnection
+from dramaturg.applications.documents.graph_connection import (
+    GraphConnection,
+    torn_wal,
+)
 from dramaturg.applications.documents.metadata import read_metadata
 from dramaturg.applications.documents.questions import QUESTIONS
 from dramaturg.events.log.artifacts import ArtifactStore
@@ -243,6 +247,32 @@ async def test_a_statement_that_takes_too_long_is_interrupted(tmp_path: Path) ->
             )
 
     assert Classifier().classify(caught.value).error_class == "transient"
+
+
+async def test_half_a_commit_at_the_end_of_its_log_is_no_damage(
+    tmp_path: Path,
+) -> None:
+    def torn() -> Path:
+        """Return a copy of the graph as a crash in the last commit would leave it."""
+        copy = Path(shutil.copytree(tmp_path / "graph", tmp_path / "torn"))
+        (wal,) = copy.glob("*.wal")
+        wal.write_bytes(wal.read_bytes()[:-20])
+        return copy / "graph.lbug"
+
+    path = tmp_path / "graph" / "graph.lbug"
+    artifacts = ArtifactStore(tmp_path / "artifacts")
+    async with open_graph(path, artifacts) as graph:
+        bench = Bench(graph, artifacts)
+        await bench.write("step-1", "first", EVERYTHING)
+        await bench.write("step-2", "second", EVERYTHING)
+        crashed = await run_sync(torn)
+    async with open_graph(crashed, artifacts) as graph:
+        assert await graph.keys() == {"first"}
+        await Bench(graph, artifacts).write("step-2", "second", EVERYTHING)
+    async with open_graph(crashed, artifacts) as graph:
+        assert await graph.keys() == {"first", "second"}
+
+    assert await run_sync(torn_wal(crashed).exists)
 
 
 async def test_only_one_process_may_write(tmp_path: Path) -> None:
