@@ -18,7 +18,7 @@ DIGEST_BYTES = 8
 NO_KEYS = bytes(DIGEST_BYTES)
 """What `keys` is while there are none."""
 
-SELECT = "SELECT format, next_position, committed, epoch, keys, digest FROM meta"
+SELECT = "SELECT format, next_position, committed, epoch, keys, digest FROM meta WHERE id = 1"
 NOTHING = (None,) * 6
 """Stands for the row when it is not there."""
 

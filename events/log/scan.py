@@ -42,7 +42,17 @@ class Scan:
                 before = row.position
             if rows:
                 yield self._with_before(rows)
-            after = until
+                after = until
+            else:
+                after = self._before_next(until, end)
+
+    def _before_next(self, after: int, end: int) -> int:
+        """Return where the next event stands, less one; an end may be said to be far."""
+        try:
+            following = self._stored.page(after, end, 1)
+        except LogDamagedError:
+            return after
+        return following[0].position - 1 if following else end
 
     def _one_by_one(self, after: int, until: int, why: LogDamagedError) -> list[Row]:
         found: list[Row] = []
