@@ -165,7 +165,7 @@ class LogReader(Closing):
             if not rows:
                 return None
             *row, digest = rows[0]
-            if digest in {None, snapshot_digest(*row)}:
+            if isinstance(row[4], bytes) and digest in {None, snapshot_digest(*row)}:
                 found = self._decode.snapshot(Snapshot(*row))
                 if found is not None:
                     return found

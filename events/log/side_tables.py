@@ -150,7 +150,10 @@ class SideTables:
                 if places.get(position, ())[:2] != (stream, version):
                     message = f"a snapshot is said to be of version {version} here"
                     yield Damage("snapshot", position, stream, message)
-                elif digest not in {None, snapshot_digest(*row)}:
+                elif not isinstance(state, bytes) or digest not in {
+                    None,
+                    snapshot_digest(*row),
+                }:
                     message = f"the snapshot of version {version} was changed"
                     yield Damage("snapshot", position, stream, message)
                 elif stream not in damaged and refold.differs(

@@ -168,12 +168,14 @@ class Log:
 
     def check_meta(self) -> Iterator[Damage]:
         """Hold the row of meta against its digest, and the keys against it."""
-        query = "SELECT format, next_position, committed, epoch, keys, digest FROM meta"
-        ((*numbers, keys, digest),) = self.rows(query)
+        query = (
+            "SELECT id, format, next_position, committed, epoch, keys, digest FROM meta"
+        )
+        ((only, *numbers, keys, digest),) = self.rows(query)
         folded = 0
         for (of_key,) in self.rows("SELECT digest FROM keys"):
             folded ^= int.from_bytes(of_key, "big")
-        if digest != sha256(array(*numbers, keys.hex()))[:8]:
+        if only != 1 or digest != sha256(array(*numbers, keys.hex()))[:8]:
             yield Damage("meta")
         if keys != folded.to_bytes(8, "big"):
             yield Damage("key")

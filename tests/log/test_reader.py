@@ -189,6 +189,9 @@ def test_a_damaged_snapshot_is_passed_over_for_an_older_one(tmp_path: Path) -> N
         found.append(reader.snapshot("part/1", 1))
 
     assert found == [kept[1], kept[0], None]
+    tamper(path, "UPDATE snapshots SET state = 7")
+    with LogReader(path, REGISTRY) as reader:
+        assert reader.snapshot("part/1", 1) is None
 
 
 def test_a_damaged_key_is_named(path: Path) -> None:

@@ -135,6 +135,7 @@ REMOVED_TAIL = (
         (["UPDATE snapshots SET fold_version = 2"], "snapshot", 3),
         (["UPDATE snapshots SET state = x'7b7e'"], "snapshot", 3),
         (["UPDATE snapshots SET digest = x''"], "snapshot", 3),
+        (["UPDATE snapshots SET state = 7"], "snapshot", 3),
         (["INSERT INTO keys VALUES ('s', 'k', 'part/1', NULL, x'')"], "key", 0),
         (["INSERT INTO keys VALUES ('s', 'k', 'part/1', 'x', 'y')"], "key", 0),
         (["UPDATE meta SET next_position = 9"], "end", 7),
@@ -416,6 +417,15 @@ def test_a_removed_tail_shows_by_a_seal_kept_elsewhere(path: Path) -> None:
     assert verify(path, REGISTRY).ok
     report = verify(path, REGISTRY, anchors=[anchor])
     assert [(d.kind, d.position) for d in report.damages] == [("seal", 6)]
+
+
+def test_a_digest_that_is_none_is_not_what_was_sealed(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    seal(path, PLAYED[:2])
+    tamper(path, "UPDATE events SET digest = 1 << 62 WHERE position = 2")
+
+    found = {(damage.kind, damage.position) for damage in verify(path).damages}
+    assert {("row", 2), ("seal", 3)} <= found
 
 
 @pytest.mark.parametrize("change", ["first", "last", "root", "data"])

@@ -1,6 +1,8 @@
 """A log in PostgreSQL is verified, exported and imported as a file is."""
 
+import re
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from dramaturg.events.log import (
 )
 from dramaturg.events.log.postgres import PostgresLog
 from dramaturg.events.log.postgres.reader import PostgresReader
+from dramaturg.events.log.postgres.schema import connect
+from dramaturg.events.log.postgres.shape import oddities, require_shape
 from dramaturg.events.log.postgres.store import PostgresStore
 from dramaturg.events.log.postgres.target import NotAloneError, PostgresTarget
 from dramaturg.events.log.recorders import LogApplicationRecorder, LogDatastore
@@ -190,6 +194,70 @@ async def test_events_that_are_gone_are_not_passed_over(
             assert len(reader.read(0, missing - 1)) == missing - 1
 
     await to_thread.run_sync(look)
+
+
+HARMLESS = (
+    (
+        "CREATE INDEX i ON events(tag)",
+        r"CREATE INDEX i ON events USING btree \(tag\) is",
+    ),
+    ("CREATE TABLE events_old(x int)", "table events_old is none of a log's"),
+    ("CREATE VIEW v AS SELECT 1", "view v is none of a log's"),
+    ("CREATE TABLE t(x int CHECK (x > 1))", "table t is none of a log's"),
+    ("DROP INDEX keys_expires", "CREATE INDEX keys_expires .* is missing"),
+)
+TRIGGER = """CREATE TRIGGER t BEFORE UPDATE ON events FOR EACH ROW
+    EXECUTE FUNCTION suppress_redundant_updates_trigger()"""
+HARMFUL = (
+    (TRIGGER, "trigger t on events is none"),
+    ("CREATE RULE r AS ON DELETE TO keys DO INSTEAD NOTHING", "rule r on keys is none"),
+    ("CREATE POLICY p ON streams", "policy p on streams is none"),
+    ("ALTER TABLE streams ENABLE ROW LEVEL SECURITY", "table streams, with row secur"),
+    ("ALTER TABLE snapshots SET UNLOGGED", "table snapshots, unlogged is none"),
+    ("ALTER TABLE keys DROP CONSTRAINT keys_pkey", "constraint keys_pkey .* missing"),
+    (
+        "ALTER TABLE events ALTER prev SET DEFAULT 7",
+        "column events.prev bigint DEFAULT",
+    ),
+    ("ALTER TABLE claims DISABLE TRIGGER ALL", "disabled trigger .* on claims"),
+    ("CREATE TABLE child() INHERITS (events)", "heir of events"),
+    ("CREATE UNIQUE INDEX i ON streams(version)", "CREATE UNIQUE INDEX i ON streams"),
+)
+
+
+@pytest.mark.asyncio
+async def test_what_hangs_on_the_tables_is_named(
+    server: str, schema: str, store: Opening, sql: Sql
+) -> None:
+    async with PostgresLog(server, REGISTRY, schema=schema, seals=None):
+        pass
+
+    def look(statement: str, words: str, *, refused: bool) -> None:
+        with connect(server, schema) as db, db.transaction(force_rollback=True):
+            db.execute(statement.encode())
+            said = list(oddities(db))
+            assert any(re.match(words, oddity.message) for oddity in said), said
+            with (
+                pytest.raises(LogDamagedError, match="It may change what is written")
+                if refused
+                else nullcontext()
+            ):
+                require_shape(db, schema)
+
+    for statement, words in HARMLESS:
+        await to_thread.run_sync(partial(look, statement, words, refused=False))
+    for statement, words in HARMFUL:
+        await to_thread.run_sync(partial(look, statement, words, refused=True))
+    assert (await checked(store)).damages == ()
+    await sql(TRIGGER)
+    (damage,) = (await checked(store)).damages
+    assert (damage.kind, damage.message) == (
+        "schema",
+        "trigger t on events is none of a log's",
+    )
+    with pytest.raises(LogDamagedError, match="trigger t on events"):
+        async with PostgresLog(server, REGISTRY, schema=schema):
+            pass
 
 
 @pytest.mark.asyncio

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..errors import LogDamagedError, LogFormatError
 from .connection import Connection
+from .shape import require_shape
 
 FORMAT = 2
 """The format that is written; older ones are still read, newer ones refused."""
@@ -171,6 +172,7 @@ def create(db: Connection, schema: str) -> None:
         elif db.execute("SELECT format FROM meta").fetchone() == (1,):
             _bring_up_to_date(db, schema)
     check(db, schema)
+    require_shape(db, schema)
 
 
 def _bring_up_to_date(db: Connection, schema: str) -> None:
@@ -196,6 +198,7 @@ def check_again(db: Connection, schema: str, acknowledged: int) -> None:
     Raises `LogFormatError`, and `LogDamagedError` when it does not reach so far.
     """
     check(db, schema)
+    require_shape(db, schema)
     row = db.execute("SELECT next_position - 1 FROM meta").fetchone()
     (last,) = row or (0,)
     if not isinstance(last, int) or last < acknowledged:

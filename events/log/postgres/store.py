@@ -18,8 +18,10 @@ from ..store import Place
 from ..stored import LAST, is_whole, merged
 from ..tables import FORMAT
 from .connection import Connection
+from .schema import FORMAT as SCHEMA_FORMAT
 from .schema import PATIENCE_S, check, connect
 from .segments import SegmentTable
+from .shape import oddities
 
 T = TypeVar("T")
 
@@ -274,8 +276,10 @@ class PostgresStore:
         return self.use(work)
 
     def damages(self) -> Iterator[Damage]:
-        """Yield nothing: the server looks after its pages itself."""
-        yield from ()
+        """Yield what is other in the schema; the server looks after its pages itself."""
+        if self.query("SELECT 1 FROM meta WHERE format = ?", (SCHEMA_FORMAT,)):
+            for oddity in self.use(lambda db: [*oddities(db)]):
+                yield Damage("schema", 0, "", oddity.message)
 
     def segment_damages(self) -> Iterator[Damage]:
         """Yield the segments that are not as they were written."""

@@ -95,7 +95,8 @@ class _Export:
             query = "SELECT coalesce(max(position), 0) FROM events"
             ((last,),) = self._stored.query(query)
             self._closed = array("q")
-        ((epoch, committed),) = self._stored.query("SELECT epoch, committed FROM meta")
+        said = self._stored.query("SELECT epoch, committed FROM meta")
+        epoch, committed = (n if isinstance(n, int) else 0 for n in said[0])
         end: int = last
         until = end if until is None else min(until, end)
         if until < end:
