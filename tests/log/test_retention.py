@@ -12,7 +12,14 @@ import pytest
 from anyio.to_thread import run_sync
 
 from dramaturg.events import Event, vocabulary
-from dramaturg.events.log import StreamAppend, subscribe
+from dramaturg.events.log import (
+    LogError,
+    LogUnreadableError,
+    StreamAppend,
+    StreamHead,
+    VersionConflictError,
+    subscribe,
+)
 from dramaturg.events.log.archive import SegmentFolder, folder_of
 from dramaturg.events.log.archive.archiving import archive_log
 from dramaturg.events.log.archive.event import RETENTION, RetentionRan
@@ -179,6 +186,31 @@ async def test_a_log_that_is_closed_stops_between_two_portions(tmp_path: Path) -
     assert 0 < await run_sync(look) < 100
     report = await run_sync(verify, path, REGISTRY)
     assert report.ok, report.damages
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "error", [VersionConflictError(RETENTION, 0, 1), LogUnreadableError("it is away")]
+)
+async def test_a_run_that_could_not_be_told_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: LogError
+) -> None:
+    head, errors = SqliteLog.head, [error]
+
+    async def fails(log: SqliteLog, stream: str) -> StreamHead | None:
+        if stream == RETENTION and errors:
+            raise errors.pop()
+        return await head(log, stream)
+
+    monkeypatch.setattr(SqliteLog, "head", fails)
+    policy = RetentionPolicy(older_than_s=0, every_s=SOON_S)
+    async with SqliteLog(
+        tmp_path / "log.db", REGISTRY, retention=policy, seals=None
+    ) as log:
+        (told,) = await runs(log, 1)
+
+    assert not errors
+    assert (told.events, told.failure) == (0, "")
 
 
 @pytest.mark.asyncio

@@ -440,10 +440,10 @@ READS = (_page, _digests, _stream, _places, _times)
 @pytest.mark.asyncio
 async def test_a_scan_in_another_process_sees_every_event_once(here: Here) -> None:
     async with here.node("a") as log:
-        await log.append([StreamAppend(f"a/{n}", 0, ENDED) for n in range(150)])
+        await log.append([StreamAppend(f"a/{n}", 0, ENDED) for n in range(70)])
         script = Path(__file__).with_name("scan_me.py")
         scan = await asyncio.create_subprocess_exec(
-            *(sys.executable, script, here.server, here.schema, "300"),
+            *(sys.executable, script, here.server, here.schema, "140"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -452,7 +452,7 @@ async def test_a_scan_in_another_process_sees_every_event_once(here: Here) -> No
         done = await archive_log(log, 0, events_max=2)
         said, _ = await scan.communicate(b"stop\n")
 
-    assert done.segments == 150
+    assert done.segments == 70
     assert json.loads(said)["scans"] > 0
     assert scan.returncode == 0
 
@@ -533,7 +533,7 @@ async def test_cut_off_at_any_step_every_event_is_in_one_place(
         if available:
             back.set()
 
-    async with here.node("a") as log:
+    async with here.node("a", retry_s=(0.001, 0.01)) as log:
         log.on_availability(listen)
         await log.append([StreamAppend("a/1", 0, ENDED)])
         done = Archiving()
