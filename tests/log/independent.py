@@ -157,6 +157,9 @@ class Log:
         said = [self.rows(f"PRAGMA {name}") for name in pragmas]
         if said != [[(APPLICATION,)], [("UTF-8",)], [("ok",)]]:
             yield Damage("file")
+        columns = self.rows("SELECT name FROM pragma_table_info('meta')")
+        if (("keys",) in columns) != (self.format > 2):
+            yield Damage("file")
         headers = [header_of(event) or {} for event in events]
         query = "SELECT next_position, committed, epoch FROM meta"
         ((following, *meta),) = self.rows(query)

