@@ -1,9 +1,12 @@
 """A running document pipeline, as a command or a host program uses it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import msgspec
+import structlog
 from anyio.to_thread import run_sync
 
 from ...actors.breakers import Breaker
@@ -13,7 +16,7 @@ from ...actors.dead_letters import Statistics as LetterStatistics
 from ...actors.pipelines import Figures, RunningPipeline
 from ...actors.runtime import Ref
 from ...actors.transactions import Coordinator
-from ...events.log import EventLog
+from ...events.log import EventLog, LogUnavailableError
 from ...events.log.artifacts import ArtifactStore
 from .catalogue import Catalogue
 from .corpus import Corpus
@@ -22,7 +25,14 @@ from .index import TextIndex
 from .settings import QUEUE, DocumentSettings
 from .workshop import Order
 
+T = TypeVar("T")
+
 ANSWER_S = 30.0
+
+AFTER_S = 0.2
+"""So long after their log actors are asked again: they come back after it."""
+
+_log = structlog.get_logger(__name__)
 
 
 class Progress(msgspec.Struct, frozen=True, gc=False):
@@ -109,11 +119,11 @@ class DocumentJob:
         """Submit what was not submitted before, and see everything to its end.
 
         Returns when every document is done, or a dead letter that is not tried again
-        by itself, or stuck.
+        by itself, or stuck. While the log cannot be written it waits.
         """
         await self.submit(corpus)
-        await self.settle()
-        return await self.summary()
+        await self._patiently(self.settle)
+        return await self._patiently(self.summary)
 
     async def submit(self, corpus: Corpus) -> None:
         """Hand the documents to the pipeline, as fast as it takes them."""
@@ -122,11 +132,34 @@ class DocumentJob:
         )
         self._documents += len(corpus.sources)
         for source in corpus.sources:
-            found = await self.pipeline.submit(
-                Order(source, names), key=source.submission
+            found = await self._patiently(
+                partial(
+                    self.pipeline.submit, Order(source, names), key=source.submission
+                )
             )
             self._submitted += 1
             self._known += not found.is_new
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what `work` returns; it is begun anew when the log is back."""
+        while True:
+            try:
+                return await work()
+            except LogUnavailableError as error:
+                _log.warning("documents.waiting", error=str(error))
+            await self._log_is_back()
+
+    async def _log_is_back(self) -> None:
+        back = anyio.Event()
+        forget = self._log.on_availability(
+            lambda available: back.set() if available else None
+        )
+        try:
+            if not self._log.available:
+                await back.wait()
+        finally:
+            forget()
+        await anyio.sleep(AFTER_S)
 
     async def settle(self) -> None:
         """Wait until nothing goes on by itself, the background redrives included."""

@@ -1,5 +1,6 @@
 """The whole pipeline, over real documents, bad ones, a bad graph and a restart."""
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from dramaturg.applications.documents import (
     open_documents,
     open_for_questions,
 )
+from dramaturg.applications.documents import job as job_module
 from dramaturg.applications.documents.assembly import gate_of
 from dramaturg.applications.documents.errors import GraphError
 from dramaturg.applications.documents.graph import open_graph
@@ -248,6 +250,31 @@ async def test_a_host_may_bring_its_own_log(tmp_path: Path) -> None:
 
     assert summary.done == 1
     assert not Layout(tmp_path / "var").log.exists()
+
+
+async def test_while_the_log_cannot_be_written_an_ingestion_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: asyncio.Queue[str] = asyncio.Queue()
+
+    class Told:
+        def warning(self, event: str, *, error: str) -> None:
+            refused.put_nowait(f"{event}: {error}")
+
+    monkeypatch.setattr(job_module, "_log", Told())
+    documents = await made(tmp_path / "in", {"a.txt": b"A note", "b.txt": b"Another"})
+    async with (
+        MemoryLog(vocabulary()) as log,
+        open_documents(tmp_path / "var", QUICK, log=log) as job,
+    ):
+        log.fail()
+        ingestion = asyncio.ensure_future(job.ingest(documents))
+        told = await refused.get()
+        log.recover()
+        summary = await ingestion
+
+    assert told.startswith("documents.waiting: ")
+    assert (summary.submitted, summary.done) == (2, 2)
 
 
 async def test_redrives_heed_the_breaker() -> None:
