@@ -63,6 +63,7 @@ async def open_documents(
 async def _open_stores(
     layout: Layout, settings: DocumentSettings, log: EventLog
 ) -> AsyncGenerator[DocumentJob, None]:
+    began = log.position
     artifacts = ArtifactStore(layout.artifacts)
     await artifacts.sweep()
     manifests = Manifests(layout.manifests)
@@ -113,6 +114,7 @@ async def _open_stores(
             catalogue=catalogue,
             index=index,
             require_alive=graph.require_alive,
+            began=began,
         )
 
 

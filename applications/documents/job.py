@@ -18,6 +18,7 @@ from ...actors.runtime import Ref
 from ...actors.transactions import Coordinator
 from ...events.log import EventLog, LogUnavailableError
 from ...events.log.artifacts import ArtifactStore
+from ...events.pipelines import ItemDone
 from .catalogue import Catalogue
 from .corpus import Corpus
 from .dedicated_thread import HUNG_S
@@ -81,6 +82,7 @@ class Summary(msgspec.Struct, frozen=True, gc=False):
     stuck: int
     """Items that neither went on nor back by themselves."""
     breaker_trips: int
+    """How often the breaker opened, in all runs."""
     letters_redriven: int
 
 
@@ -100,6 +102,7 @@ class DocumentJob:
         catalogue: Catalogue,
         index: TextIndex,
         require_alive: Callable[[], None],
+        began: int,
     ) -> None:
         self.settings = settings
         self.pipeline = pipeline
@@ -111,6 +114,8 @@ class DocumentJob:
         self._log = log
         self._artifacts = artifacts
         self._require_alive = require_alive
+        self._began = began
+        """The position before anything of this run."""
         self._documents = 0
         self._submitted = 0
         self._known = 0
@@ -211,7 +216,7 @@ class DocumentJob:
             documents=progress.documents,
             submitted=progress.submitted - progress.known,
             known=progress.known,
-            done=progress.pipeline.ended.get("done", 0),
+            done=await self._done(),
             indexed=await self.index.count(),
             catalogued=await self.catalogue.count(),
             failed=tuple(
@@ -229,6 +234,19 @@ class DocumentJob:
             breaker_trips=progress.breaker.trips,
             letters_redriven=progress.letters.returned,
         )
+
+    async def _done(self) -> int:
+        """Count what the log says was finished: a pipeline that is rebuilt begins anew."""
+        after, done = self._began, 0
+        prefix = self.pipeline.pipeline.prefix
+        while page := await self._log.read(after):
+            after = page[-1].position
+            done += sum(
+                isinstance(recorded.event, ItemDone)
+                and recorded.stream.startswith(prefix)
+                for recorded in page
+            )
+        return done
 
     async def dead_letters(self) -> tuple[Entry, ...]:
         """Return the entries that are in the queue now."""
