@@ -53,7 +53,7 @@ def test_a_statement_without_an_answer_ends_its_connection(
 ) -> None:
     with closing(connect(server, schema, answer_s=0.05)) as db:
         with pytest.raises(psycopg.OperationalError, match=r"not answered for 0\.05 s"):
-            db.execute("SELECT pg_sleep(600)")
+            db.execute("SELECT pg_sleep(20)")
         assert db.closed
         with pytest.raises(psycopg.OperationalError, match="closed"):
             db.execute("SELECT 1")
