@@ -279,7 +279,7 @@ async def test_export_import_and_backup_span_both(tmp_path: Path, kept: Path) ->
 
 
 @pytest.mark.parametrize(
-    "how", ["missing", "cut", "changed", "forged", "short", "unnamed"]
+    "how", ["missing", "cut", "changed", "forged", "short", "long", "nul", "unnamed"]
 )
 def test_damage_to_a_segment_is_named_and_costs_no_other_event(
     kept: Path, how: str
@@ -300,6 +300,10 @@ def test_damage_to_a_segment_is_named_and_costs_no_other_event(
             tamper(kept, "UPDATE segments SET digest = x'00'")
         case "short":
             tamper(kept, "UPDATE segments SET size_bytes = index_at - 2")
+        case "long":
+            tamper(kept, "UPDATE segments SET size_bytes = 1 << 62")
+        case "nul":
+            tamper(kept, "UPDATE segments SET segment = segment || char(0)")
         case _:
             tamper(kept, "UPDATE segments SET segment = segment || 'x'")
 
@@ -307,7 +311,7 @@ def test_damage_to_a_segment_is_named_and_costs_no_other_event(
 
     kinds = {damage.kind for damage in report.damages}
     assert "segment" in kinds
-    readable = how == "forged"
+    readable = how in {"forged", "long"}
     assert ("gap" not in kinds) == readable
     with LogReader(kept, vocabulary()) as reader:
         assert reader.open_streams()

@@ -34,9 +34,10 @@ class SegmentFolder:
         """Return some of the bytes of a segment."""
         try:
             with (self._folder / segment).open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
                 file.seek(at)
-                return file.read(end - at)
-        except OSError as error:
+                return file.read(min(end, size) - at)  # the row may say anything
+        except (OSError, ValueError) as error:
             raise unreadable(self.named(segment), error) from error
 
     def digest(self, segment: str) -> bytes:
@@ -46,7 +47,7 @@ class SegmentFolder:
             with (self._folder / segment).open("rb") as file:
                 while chunk := file.read(1 << 20):
                     digest.update(chunk)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise unreadable(self.named(segment), error) from error
         return digest.digest()
 
