@@ -32,7 +32,7 @@ def oddities(query: Query, format_: int) -> Iterator[Oddity]:
     found: set[str] = set()
     for name, kind, table, sql in query(_OBJECTS):
         text = _normal(sql)
-        if text in known.get(name, ()):
+        if (kind, table, text) in known.get(name, ()):
             found.add(name)
         elif name in known:
             found.add(name)
@@ -53,11 +53,10 @@ _INDEXES = "streams_open", "keys_expires"
 
 
 @cache
-def _shapes(format_: int) -> dict[str, set[str]]:
+def _shapes(format_: int) -> dict[str, set[tuple[str, str, str]]]:
     """Return what each object may be defined as: it tells in which format it began."""
-    shapes: dict[str, set[str]] = {
-        "tracking": {_normal(TRACKING.replace("IF NOT EXISTS ", ""))}
-    }
+    tracking = _normal(TRACKING.replace("IF NOT EXISTS ", ""))
+    shapes = {"tracking": {("table", "tracking", tracking)}}
     for began in range(1, format_ + 1):
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
             for statement in tables_of(began):
@@ -68,8 +67,8 @@ def _shapes(format_: int) -> dict[str, set[str]]:
                 (began,),
             )
             bring_up_to_date(db, format_)
-            for name, _, _, sql in db.execute(_OBJECTS):
-                shapes.setdefault(name, set()).add(_normal(sql))
+            for name, kind, table, sql in db.execute(_OBJECTS):
+                shapes.setdefault(name, set()).add((kind, table, _normal(sql)))
     return shapes
 
 

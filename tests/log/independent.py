@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "format.md"
 APPLICATION = 0x6472616D
 HEADER = ("v", "at", "committed", "by", "owner", "corr", "cause", "node", "epoch")
 UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, zlib.error)
@@ -59,6 +60,13 @@ def array(*values: object) -> bytes:
     """Return a JSON array as digests and associated data want it."""
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return text.encode(errors="surrogateescape")
+
+
+def described(sql: str) -> list[str]:
+    """Return what a statement makes: its kind, name and table, and all its words."""
+    said = sql.translate(str.maketrans("(),", "   ")).split()
+    table = said[2] if said[1] == "TABLE" else said[4]
+    return [said[1].lower(), said[2], table, *sorted(said)]
 
 
 def sha256(*parts: bytes) -> bytes:
@@ -157,9 +165,8 @@ class Log:
         said = [self.rows(f"PRAGMA {name}") for name in pragmas]
         if said != [[(APPLICATION,)], [("UTF-8",)], [("ok",)]]:
             yield Damage("file")
-        columns = self.rows("SELECT name FROM pragma_table_info('meta')")
-        if (("keys",) in columns) != (self.format > 2):
-            yield Damage("file")
+        if not self.has_its_tables():
+            yield Damage("meta")
         headers = [header_of(event) or {} for event in events]
         query = "SELECT next_position, committed, epoch FROM meta"
         ((following, *meta),) = self.rows(query)
@@ -168,6 +175,18 @@ class Log:
         for name, value in zip(("committed", "epoch"), meta, strict=True):
             if value < max((header.get(name, 0) for header in headers), default=0):
                 yield Damage("meta")
+
+    def has_its_tables(self) -> bool:
+        """Tell whether the tables are those of the document, if the format is."""
+        document = DOCUMENT.read_text().split("```sql")[1].split("```")[0]
+        known = sorted(map(described, document.split(";")[:-1]))
+        query = (
+            "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+        )
+        found = [[*row[:3], *described(row[3])[3:]] for row in self.rows(query)]
+        newest = sorted(each for each in found if each[1] != "tracking") == known
+        unused = self.rows("PRAGMA user_version") == [(0,)]
+        return unused and newest == (self.format == 3)
 
     def check_meta(self) -> Iterator[Damage]:
         """Hold the row of meta against its digest, and the keys against it."""

@@ -297,8 +297,8 @@ def _row(row: Any) -> Row:
 def _unreadable(schema: str, error: psycopg.Error) -> LogUnreadableError:
     if isinstance(error, psycopg.errors.UndefinedTable):
         return LogUnreadableError(
-            f"there is no log in schema {schema!r}: check its name and the database's, "
-            "and that the log was written to before",
+            f"there is no log in schema {schema!r}: check its name, the database's and "
+            "what the role may use, and that the log was written to before",
         )
     said = " ".join(str(error).split())
     return LogUnreadableError(

@@ -131,6 +131,7 @@ class _Import:
             raise self._rejected(
                 f"it was cut off; {self._written} events were imported and are sound, "
                 "import all of it to go on",
+                "",
             )
         return Imported(self._written, self._known, self._keys, self._next - 1)
 
@@ -170,6 +171,7 @@ class _Import:
             raise self._rejected(
                 f"the log has another event at position {row.position}: it is no "
                 "earlier part of this one; choose another file",
+                "",
             )
         self._known += 1
 
@@ -204,8 +206,11 @@ class _Import:
 
     def _other(self, line: bytes) -> None:
         if line.startswith(b'{"damage":'):
+            damage = _decode_damage(line).damage
             raise self._rejected(
-                f"the log it was made from is damaged: {_decode_damage(line).damage}",
+                f"the log it was made from is damaged at position {damage.position} "
+                f"({damage.kind}: {damage.message})",
+                "; restore that from a backup, and export it again",
             )
         try:
             end = _decode_end(line).end
@@ -224,8 +229,10 @@ class _Import:
         self._target.write(chunk)
         self._written += len(rows)
 
-    def _rejected(self, what: str) -> ImportRejectedError:
-        return ImportRejectedError(f"line {self._line} of the export: {what}")
+    def _rejected(
+        self, what: str, advice: str = "; export the log again, and import that"
+    ) -> ImportRejectedError:
+        return ImportRejectedError(f"line {self._line} of the export: {what}{advice}")
 
 
 def _started(line: bytes) -> Start:
