@@ -438,6 +438,26 @@ READS = (_page, _digests, _stream, _places, _times)
 
 
 @pytest.mark.asyncio
+async def test_what_is_archived_while_segments_are_verified_is_no_damage(
+    here: Here,
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    class Late(PostgresStore):
+        def segments(self) -> list[segment.Segment]:
+            asyncio.run_coroutine_threadsafe(archive_log(log, 0), loop).result()
+            return super().segments()
+
+    async with here.node("a") as log:
+        await log.append([StreamAppend("a/1", 0, ENDED)])
+        opening = partial(Late, here.server, schema=here.schema)
+        report = await run_sync(verify, opening, REGISTRY)
+
+    assert report.damages == ()
+    assert await run_sync(here.table) == [3]
+
+
+@pytest.mark.asyncio
 async def test_a_scan_in_another_process_sees_every_event_once(here: Here) -> None:
     async with here.node("a") as log:
         await log.append([StreamAppend(f"a/{n}", 0, ENDED) for n in range(70)])

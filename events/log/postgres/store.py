@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -283,8 +284,11 @@ class PostgresStore:
 
     def segment_damages(self) -> Iterator[Damage]:
         """Yield the segments that are not as they were written."""
-        told = self.stream(STREAM, 0, LAST, LAST)
-        yield from segment_damages(self._segments, self.segments(), told)
+        known = self.segments()  # before the events that tell of them
+        told: list[Row] | None = None
+        with suppress(LogDamagedError):  # as is told of its events
+            told = self.stream(STREAM, 0, LAST, LAST)
+        yield from segment_damages(self._segments, known, told)
 
 
 def _row(row: Any) -> Row:
