@@ -166,7 +166,7 @@ PLACES = st.integers(0, 2**40)
 BITS = st.integers(0, 7)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(table=st.sampled_from(sorted(PRIMARY)), at=PLACES, bit=BITS)
 def test_the_two_name_the_same_value_that_was_changed(
     made: Path, table: str, at: int, bit: int
@@ -197,7 +197,7 @@ def test_the_two_agree_on_a_flipped_bit_of_a_file(
         assert ("segment", None) in mine & theirs
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(at=PLACES, bit=BITS)
 def test_the_two_agree_on_a_flipped_bit_of_an_export(
     made: Path, at: int, bit: int
