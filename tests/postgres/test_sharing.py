@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from anyio import to_thread
+from psycopg.conninfo import make_conninfo
 
 from dramaturg.events.log import (
     Appended,
@@ -474,7 +475,8 @@ async def test_an_outcome_is_unknown_only_if_the_server_did_not_say(
 
 
 def test_options_of_the_user_are_kept(server: str, schema: str) -> None:
-    with connect(f"{server}&options=-c%20statement_timeout%3D7s", schema) as db:
+    given = make_conninfo(server, options="-c statement_timeout=7s")
+    with connect(given, schema) as db:
         assert db.execute("SHOW statement_timeout").fetchone() == ("7s",)
         assert db.execute("SHOW search_path").fetchone() == (schema,)
     with pytest.raises(psycopg.Error):

@@ -34,6 +34,7 @@ from dramaturg.events.log.store import Opening
 from dramaturg.events.log.transfer import ImportRejectedError, export_log, import_log
 from dramaturg.events.log.verify import Report, verify
 
+from ..log.contract import append
 from ..log.formats.make import AWKWARD
 from ..log.test_encryption import FOLD
 from ..log.test_transfer import exported, write_one
@@ -283,3 +284,15 @@ async def test_the_events_of_recorders_stay_in_files(
     export = await exported(tmp_path / "records.db")
     with pytest.raises(LogError, match="import it into a file"):
         await into(partial(PostgresTarget, server, schema=schema), export)
+
+
+@pytest.mark.asyncio
+async def test_a_schema_may_have_the_name_of_a_word_of_sql(
+    server: str, sql: Sql
+) -> None:
+    try:
+        for version in range(2):  # made, and found again
+            async with PostgresLog(server, REGISTRY, schema="order") as log:
+                await append(log, "a/1", version, Counted())
+    finally:
+        await sql('DROP SCHEMA "order" CASCADE')

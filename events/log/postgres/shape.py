@@ -24,7 +24,7 @@ _RELATIONS = "table", "view", "sequence", "relation"
 _LINES = """
 WITH every AS (
     SELECT c.oid, c.relname, c.relkind, c.relpersistence, c.relrowsecurity,
-           n.nspname || '.' AS prefix
+           quote_ident(n.nspname) || '.' AS prefix
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = current_schema()
 ), ours AS (
