@@ -92,7 +92,7 @@ def test_every_document_ends_exactly_once_however_often_the_process_is_killed(
             with forks.start(*words, *chaos, stderr=tmp_path / "errors.txt") as process:
                 told = Told(process)
                 try:
-                    process.wait(timeout=dice.uniform(0.0, 1.5))
+                    process.wait(timeout=dice.uniform(0.0, 0.5))
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
                     kills += 1
