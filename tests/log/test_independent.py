@@ -148,7 +148,7 @@ def change_cell(path: Path, table: str, at: int, bit: int) -> tuple[str, Any] | 
         elif value is not None:
             new = value ^ 1 << bit
         name = columns[column]
-        kind = f"iif(typeof({name}) = 'text', CAST(? AS TEXT), ?)"
+        kind = f"CASE typeof({name}) WHEN 'text' THEN CAST(? AS TEXT) ELSE ? END"
         change = (
             f"UPDATE {table} SET {name} = {kind} WHERE ({primary}) = "  # noqa: S608 - constants
             f"(SELECT {primary} FROM {table} ORDER BY {primary} LIMIT 1 OFFSET ?)"

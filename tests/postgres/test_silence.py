@@ -61,7 +61,7 @@ def test_a_statement_without_an_answer_ends_its_connection(
         db.answer_s = 600.0
         assert [*db.notifies(timeout=0.0)] == []
         with pytest.raises(psycopg.Error, match="syntax"):
-            db.execute("SELEKT")
+            db.execute("SELECT FROM WHERE")
         assert not db.closed
 
 

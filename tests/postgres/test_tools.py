@@ -213,7 +213,10 @@ HARMFUL = (
     (TRIGGER, "trigger t on events is none"),
     ("CREATE RULE r AS ON DELETE TO keys DO INSTEAD NOTHING", "rule r on keys is none"),
     ("CREATE POLICY p ON streams", "policy p on streams is none"),
-    ("ALTER TABLE streams ENABLE ROW LEVEL SECURITY", "table streams, with row secur"),
+    (
+        "ALTER TABLE streams ENABLE ROW LEVEL SECURITY",
+        "table streams, with row security",
+    ),
     ("ALTER TABLE snapshots SET UNLOGGED", "table snapshots, unlogged is none"),
     ("ALTER TABLE keys DROP CONSTRAINT keys_pkey", "constraint keys_pkey .* missing"),
     (
