@@ -16,7 +16,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,22 +111,25 @@ def read_segment(content: bytes, index_at: int) -> list[Event]:
 
 
 class Log:
-    """A log file, open for reading; raises ValueError for a format that is unknown."""
+    """A log file, open for reading."""
 
     def __init__(self, path: Path) -> None:
         self.folder = Path(f"{path}-segments")
         self.db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         self.db.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         self.close = self.db.close
-        self.segments: Rows = []
-        ((self.format,),) = self.rows("SELECT format FROM meta")
-        if self.format not in (1, 2, 3):
-            raise ValueError(self.format)
-        if self.format > 1:
-            self.segments = self.rows(
-                "SELECT segment, first, last, events, size_bytes, index_at, digest "
-                "FROM segments"
-            )
+
+    @cached_property
+    def format(self) -> int:
+        ((found,),) = self.rows("SELECT format FROM meta")
+        if found not in (1, 2, 3):
+            raise ValueError(found)
+        return int(found)
+
+    @cached_property
+    def segments(self) -> Rows:
+        columns = "SELECT segment, first, last, events, size_bytes, index_at, digest"
+        return self.rows(columns + " FROM segments") if self.format > 1 else []
 
     def rows(self, sql: str) -> Rows:
         return self.db.execute(sql).fetchall()
@@ -325,10 +328,8 @@ def read_keys(path: Path) -> dict[str, bytes]:
         row = json.loads(line)
         key = bytes.fromhex(row["key"])
         if row["status"] == "live":
-            if (
-                row["name"]
-                != f"aes-256-gcm:{sha256(b'dramaturg key ', key).hex()[:32]}"
-            ):
+            name = sha256(b"dramaturg key ", key).hex()[:32]
+            if row["name"] != f"aes-256-gcm:{name}":
                 raise ValueError(row)
             keys[row["name"]] = key
     return keys
