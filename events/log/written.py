@@ -1,6 +1,7 @@
 """A log that one thread writes in groups and worker threads read."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
@@ -160,9 +161,9 @@ class WrittenLog(Telling, ReadBeside[R]):
             await self._ended.wait()
             await anyio.to_thread.run_sync(self._writer.join)
 
+    @abstractmethod
     def look(self) -> Store:
         """Open it to see what is in it. Blocking."""
-        raise NotImplementedError
 
     async def claim(self, name: str) -> None:
         """Return at once: one process writes this log; see `EventLog.claim`."""
